@@ -1,0 +1,53 @@
+import type { AccountEvent, GrantSource } from '../events/account-events.ts';
+import { type Micro, plus } from '../events/amounts.ts';
+import { grantClaim } from '../events/claims.ts';
+import { type Account, MAX_LOTS } from './account.ts';
+import { opening, tooHigh, withBalances, withinTotal } from './balances.ts';
+import { type Context, type Decided, type Decision, type Facts, reject } from './decider.ts';
+
+/** Gives credits, once for each (reason, reference) of an account, whichever app asks. */
+export type GrantCredits = {
+  readonly type: 'GrantCredits';
+  readonly amount: Micro;
+  readonly source: GrantSource;
+  readonly reason: string;
+  readonly reference: string;
+  /** 1 (spent first) to 100. */
+  readonly priority: number;
+  /** In ms since 1970, null for never. */
+  readonly expiresAt: number | null;
+  readonly appId: string | null;
+  readonly personal: string | null;
+};
+
+/** Refuses an end in the past, a total above the ledger's bound, and more than MAX_LOTS open lots. */
+export function decideGrantCredits(
+  command: GrantCredits,
+  account: Account,
+  facts: Facts<AccountEvent>,
+  { now }: Context,
+): Decision<AccountEvent> {
+  const claim = grantClaim(command.reason, command.reference);
+  const given = facts.claimed(claim);
+  if (given !== undefined) return { kind: 'unchanged', event: given };
+
+  const { type: _, expiresAt, ...data } = command;
+  if (expiresAt !== null && expiresAt <= now) {
+    return reject({ code: 'invalid', path: 'expiresAt', message: 'must lie in the future' });
+  }
+  const opened = opening();
+  const open = account.status === 'unopened' ? opened.account : account;
+  const { available, reserved, earned } = open.balances;
+  if (!withinTotal(earned, command.amount)) return tooHigh('totalEarned');
+  if (!withinTotal(plus(available, reserved), command.amount)) return tooHigh('balance');
+  // What somebody paid for is never refused; a purchase of its own comes with its own command.
+  if (open.lots.length >= MAX_LOTS) return reject({ code: 'limit_exceeded', limit: 'openLots', maximum: MAX_LOTS });
+
+  const grant = withBalances(
+    open,
+    { type: 'CreditsGranted', data: { ...data, expiresAt: expiresAt === null ? null : new Date(expiresAt).toISOString() } },
+    { claims: [claim] },
+  );
+  const first: Decided<AccountEvent>[] = account.status === 'unopened' ? [opened.event] : [];
+  return { kind: 'append', events: [...first, grant] };
+}

@@ -1,0 +1,30 @@
+import type { AccountEvent } from '../events/account-events.ts';
+import { type Micro, ZERO } from '../events/amounts.ts';
+import type { Account } from './account.ts';
+import { balancesOf, tooHigh, withBalances, withinTotal } from './balances.ts';
+import { type Decision, reject } from './decider.ts';
+import { cover } from './lots.ts';
+
+/** Consumes credits in one step, without a hold. */
+export type UseCredits = {
+  readonly type: 'UseCredits';
+  readonly amount: Micro;
+  readonly operation: string | null;
+  readonly appId: string | null;
+  readonly personal: string | null;
+};
+
+/** Refuses what isn't covered. */
+export function decideUseCredits(command: UseCredits, account: Account): Decision<AccountEvent> {
+  const { type: _, ...data } = command;
+  const { available, spent } = balancesOf(account);
+  if (account.status === 'unopened' || available < command.amount) {
+    return reject({ code: 'insufficient_credits', required: command.amount, available, operation: command.operation });
+  }
+  if (!withinTotal(spent, command.amount)) return tooHigh('totalSpent');
+  const consumed = withBalances(account, {
+    type: 'CreditsConsumed',
+    data: { ...data, lots: cover(account.lots, command.amount), reservation: null, held: ZERO, returned: [], lapsed: [] },
+  });
+  return { kind: 'append', events: [consumed] };
+}

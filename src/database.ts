@@ -1,0 +1,49 @@
+import pg from 'pg';
+
+/** The role that the service's connections take: it reads and appends, and can't change or remove an event. */
+const SERVICE_ROLE = 'mana_credits_service';
+
+/** What every connection of the service is bound by. Times are in milliseconds. */
+const CONNECT_TIMEOUT = 3_000;
+const STATEMENT_TIMEOUT = 5_000;
+/** Longer than the server's own limit: it ends calls to a server that has gone silent. */
+const QUERY_TIMEOUT = 8_000;
+
+/**
+ * Connection settings that drop to the service's role before the first query. Every query of the service walks an
+ * index; the planner is told so, since its guesses about tables that were empty a moment ago are wrong.
+ */
+function serviceSettings(url: string, name: string): pg.PoolConfig {
+  const settings = [
+    `role=${SERVICE_ROLE}`,
+    `statement_timeout=${STATEMENT_TIMEOUT}`,
+    'idle_in_transaction_session_timeout=10000',
+    'enable_seqscan=off',
+    'enable_hashjoin=off',
+    'enable_mergejoin=off',
+    'timezone=UTC',
+  ];
+  return {
+    connectionString: url,
+    application_name: `mana-credits ${name}`,
+    options: settings.map((setting) => `-c ${setting}`).join(' '),
+    connectionTimeoutMillis: CONNECT_TIMEOUT,
+    query_timeout: QUERY_TIMEOUT,
+    keepAlive: true,
+  };
+}
+
+/** A pool of at most `max` connections under the service's role. `name` shows in pg_stat_activity. */
+export function servicePool(url: string, name: string, max: number): pg.Pool {
+  const pool = new pg.Pool({ ...serviceSettings(url, name), max, idleTimeoutMillis: 30_000 });
+  // A connection that breaks while idle is replaced at its next use; without a listener it would end the process.
+  pool.on('error', () => undefined);
+  return pool;
+}
+
+/** One connection under the service's role, not yet connected, for LISTEN and locks that live as long as it does. */
+export function serviceClient(url: string, name: string): pg.Client {
+  const client = new pg.Client(serviceSettings(url, name));
+  client.on('error', () => undefined);
+  return client;
+}

@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto';
+
+/** A value that JSON holds, as it stands in event data and metadata. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
+
+/**
+ * RFC 8785 canonical JSON: members sorted by their UTF-16 code units, no white space, numbers and strings as
+ * JSON.stringify writes them (which is what the RFC takes from ECMAScript). Members that are undefined are left out.
+ * Throws a TypeError for numbers that JSON can't hold.
+ *
+ * Ours rather than the `canonicalize` package, which the tests hold it against, because it runs on every command.
+ */
+export function canonicalJson(value: Json): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) throw new TypeError(`JSON can't hold ${value}`);
+    return Object.is(value, -0) ? '0' : String(value);
+  }
+  if (value === null || typeof value === 'boolean') return String(value);
+  if (isArray(value)) {
+    let text = '[';
+    for (let index = 0; index < value.length; index += 1) {
+      if (index > 0) text += ',';
+      text += canonicalJson(value[index] ?? null);
+    }
+    return `${text}]`;
+  }
+  let text = '';
+  for (const key of Object.keys(value).sort()) {
+    const member = value[key];
+    if (member === undefined) continue;
+    text += `${text === '' ? '{' : ','}${JSON.stringify(key)}:${canonicalJson(member)}`;
+  }
+  return text === '' ? '{}' : `${text}}`;
+}
+
+// Array.isArray doesn't narrow a readonly array.
+function isArray(value: Json): value is readonly Json[] {
+  return Array.isArray(value);
+}
+
+/** SHA-256 of a text's UTF-8 bytes. */
+export function sha256(text: string): Buffer {
+  return createHash('sha256').update(text, 'utf8').digest();
+}
