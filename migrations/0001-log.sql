@@ -13,7 +13,7 @@ create table ledger.streams (
 
 create table ledger.events (
   position bigint primary key,
-  stream_id bigint not null references ledger.streams (id),
+  stream_id bigint not null, -- of ledger.streams; append() alone writes it, so no foreign key is checked for each row
   revision bigint not null,
   id uuid not null,
   type text not null,
@@ -58,7 +58,8 @@ create trigger no_removal before delete or truncate on ledger.links
 -- Appends the batches of many streams in one round trip. Batch i extends p_streams[i] from revision p_expected[i] to
 -- p_heads[i] (the same: only the head is confirmed), whose event has the hash p_head_hashes[i]. Events, claims and
 -- links name their batch by its index. Each batch is all or nothing, and independent of the others' conflicts: it is
--- refused when the head is not where it was expected, or when one of its claims stands already.
+-- refused when the head is not where it was expected, or when one of its claims stands already. A claim without a
+-- revision is not made, only looked for: it is the key of a command that wrote nothing.
 --
 -- Returns the head that each stream had, whether its batch was taken, and the position before the first event
 -- written: events stand in the log in the order in which they were given, those of refused batches left out.
@@ -128,7 +129,7 @@ begin
   insert into ledger.claims (stream_id, claim, revision)
     select v_ids[c.batch], c.claim, c.revision
     from unnest(p_claim_batches, p_claim_revisions, p_claims) as c (batch, revision, claim)
-    where accepted[c.batch];
+    where accepted[c.batch] and c.revision is not null;
 
   insert into ledger.links as l (stream_id, about, revision)
     select v_ids[k.batch], k.about, k.revision

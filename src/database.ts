@@ -1,7 +1,7 @@
 import pg from 'pg';
 
 /** The role that the service's connections take: it reads and appends, and can't change or remove an event. */
-const SERVICE_ROLE = 'mana_credits_service';
+export const SERVICE_ROLE = 'mana_credits_service';
 
 /** What every connection of the service is bound by. Times are in milliseconds. */
 const CONNECT_TIMEOUT = 3_000;

@@ -14,6 +14,8 @@ export type Decider<State, Command, Event extends LedgerEvent> = {
   decide(command: Command, state: State, facts: Facts<Event>, context: Context): Decision<Event>;
   /** The revisions of earlier events that a command names and this state no longer holds: read as facts first. */
   missingFacts(command: Command, state: State): readonly number[];
+  /** How much memory a state takes, in units of an empty one: bounds the cache. */
+  weigh(state: State): number;
 };
 
 /** An event before it is sealed. `about`: the earlier revisions it settles. `claims`: what it makes unique. */

@@ -30,6 +30,8 @@ export type Batch = {
   readonly stream: string;
   readonly expectedRevision: number;
   readonly events: readonly NewEvent[];
+  /** Claims that must not stand yet, though no event of this batch makes them: keys of commands that wrote nothing. */
+  readonly unclaimed: readonly string[];
 };
 
 export type BatchResult =

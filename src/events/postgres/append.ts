@@ -58,9 +58,7 @@ function classify(error: unknown): Error {
 /** The parameters of ledger.append(), in order. Arrays count from 1 there. */
 function parameters(batches: readonly Batch[]): Buffer[] {
   const events = batches.flatMap((batch, index) => batch.events.map((event) => ({ event, batch: index + 1 })));
-  const claims = events.flatMap(({ event, batch }) =>
-    event.claims.map((claim) => ({ batch, revision: event.revision, claim: Buffer.from(claim, 'base64url') })),
-  );
+  const claims = batches.flatMap((batch, index) => claimsOf(batch, index + 1));
   const links = batches.flatMap((batch, index) => linksOf(batch, index + 1));
   const lastOf = (batch: Batch) => batch.events[batch.events.length - 1];
   return [
@@ -77,10 +75,18 @@ function parameters(batches: readonly Batch[]): Buffer[] {
     byteaArray(events.map(({ event }) => event.hash)),
     int4Array(claims.map(({ batch }) => batch)),
     int8Array(claims.map(({ revision }) => revision)),
-    byteaArray(claims.map(({ claim }) => claim)),
+    byteaArray(claims.map(({ claim }) => Buffer.from(claim, 'base64url'))),
     int4Array(links.map(({ batch }) => batch)),
     int8Array(links.map(({ revision }) => revision)),
     int8Array(links.map(({ about }) => about)),
+  ];
+}
+
+/** What a batch claims, and what it only looks for. */
+function claimsOf(batch: Batch, index: number): { batch: number; revision: number | null; claim: string }[] {
+  return [
+    ...batch.events.flatMap(({ claims, revision }) => claims.map((claim) => ({ batch: index, revision, claim }))),
+    ...batch.unclaimed.map((claim) => ({ batch: index, revision: null, claim })),
   ];
 }
 

@@ -13,7 +13,8 @@ const TYPE = { bytea: 17, int8: 20, int4: 23, text: 25, uuid: 2950 } as const;
 function header(elementType: number, length: number, bodyLength: number): Buffer {
   const buffer = Buffer.allocUnsafe(length === 0 ? 12 : HEADER + bodyLength);
   buffer.writeInt32BE(length === 0 ? 0 : 1, 0);
-  buffer.writeInt32BE(0, 4);
+  // A hint that there may be nulls; Postgres goes by the elements' lengths.
+  buffer.writeInt32BE(1, 4);
   buffer.writeInt32BE(elementType, 8);
   if (length > 0) {
     buffer.writeInt32BE(length, 12);
@@ -63,12 +64,14 @@ export function uuidArray(values: readonly string[]): Buffer {
   return buffer;
 }
 
-/** A `bigint[]` from safe integers. */
-export function int8Array(values: readonly number[]): Buffer {
-  const buffer = header(TYPE.int8, values.length, values.length * 12);
+/** A `bigint[]` from safe integers; null elements allowed. */
+export function int8Array(values: readonly (number | null)[]): Buffer {
+  const nulls = values.reduce<number>((count, value) => (value === null ? count + 1 : count), 0);
+  const buffer = header(TYPE.int8, values.length, values.length * 12 - nulls * 8);
   let offset = HEADER;
   for (const value of values) {
-    offset = buffer.writeInt32BE(8, offset);
+    offset = buffer.writeInt32BE(value === null ? -1 : 8, offset);
+    if (value === null) continue;
     offset = buffer.writeInt32BE(Math.floor(value / 2 ** 32), offset);
     offset = buffer.writeUInt32BE(value >>> 0, offset);
   }

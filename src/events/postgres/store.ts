@@ -120,7 +120,7 @@ export function createPostgresStore({ pool, makeClient }: { pool: pg.Pool; makeC
   /** What the caller didn't know: the events behind its expected revision, and those that hold its claims. */
   async function conflictOf(batch: Batch): Promise<{ missing: readonly StoredEvent[]; claimed: ReadonlyMap<string, StoredEvent> }> {
     // In this order: a claim that is found late stands in an event that is missing, never the other way round.
-    const claimed = await findClaims(batch.stream, batch.events.flatMap((event) => event.claims));
+    const claimed = await findClaims(batch.stream, [...batch.events.flatMap((event) => event.claims), ...batch.unclaimed]);
     const missing = await readStream(batch.stream, { from: batch.expectedRevision + 1, limit: MISSING_LIMIT });
     return { missing, claimed };
   }

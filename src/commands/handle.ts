@@ -1,0 +1,243 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../events/clock.ts';
+import { type LedgerEvent, type Recorded, readEvent, type StoredEvent, UnreadableEventError } from '../events/event-types.ts';
+import type { Snapshots } from '../events/postgres/snapshots.ts';
+import type { StreamLocks } from '../events/postgres/stream-locks.ts';
+import type { RequestHashes } from '../events/request-hash.ts';
+import { type BatchResult, OutcomeUnknownError, type Store, StoreUnavailableError } from '../events/store.ts';
+import type { Decider } from './decider.ts';
+import { decideBatch } from './write-path/decide-batch.ts';
+import { type Envelope, OverloadedError, type Outcome } from './write-path/envelope.ts';
+import type { GroupCommitter } from './write-path/group-committer.ts';
+import { createLoader, type Loader } from './write-path/load-streams.ts';
+import { SnapshotWriter } from './write-path/snapshot-writer.ts';
+import { type Pending, StreamBatch } from './write-path/stream-batch.ts';
+import { advance, type StreamState } from './write-path/stream-state.ts';
+
+/*
+ * The write path. One mailbox a stream, one batch in flight a stream:
+ *
+ *   waiting ─▶ state (cache | snapshot + tail) ─▶ facts that the state doesn't hold ─▶ decide, all that waits
+ *      ▲                                                                                  │
+ *      │         conflict: learn what the store brought back, decide the same again ◀─────┤ append, in a group
+ *      │         outcome unknown: forget the state, read the stream, decide again ◀───────┤
+ *      └──────── next batch ◀─ answers leave, state is kept ◀─ durable ◀──────────────────┘
+ *
+ * An answer of any kind leaves only when the append (or, where nothing is written, the check of the head) has
+ * returned: it rests on a durable state that was the head after its command came.
+ */
+
+/** Commands that wait in this process, and for one stream, at the most. Beyond that they are refused at once. */
+const MAX_WAITING = 10_000;
+const MAX_WAITING_STREAM = 2_000;
+/** How often a batch is decided again after a conflict, and for how long after a lost connection, in ms. */
+const MAX_ATTEMPTS = 20;
+const DOUBT_LASTS = 5_000;
+/** From this conflict on a batch waits for its turn, and so do the stream's next ones for a while, in ms. */
+const CONTENDED_FROM = 2;
+const CONTENDED_FOR = 1_000;
+const REFRESH = 1_000;
+
+export type HandlerParts = {
+  readonly store: Store;
+  readonly committer: GroupCommitter;
+  readonly snapshots: Snapshots;
+  readonly locks: StreamLocks;
+  readonly clock: Clock;
+  readonly hashes: RequestHashes;
+  /** How much the cache of states may weigh, in units of an empty state. */
+  readonly capacity: number;
+};
+
+/** Runs the commands of one kind of stream. */
+export class CommandHandler<State, Command, Event extends LedgerEvent> {
+  readonly #decider: Decider<State, Command, Event>;
+  readonly #parts: HandlerParts;
+  readonly #states: LRUCache<string, StreamState<State>>;
+  readonly #load: Loader<State>;
+  readonly #snapshots: SnapshotWriter<State>;
+  readonly #mailboxes = new Map<string, Pending<State, Command, Event>[]>();
+  readonly #contended = new LRUCache<string, true>({ max: 1_000, ttl: CONTENDED_FOR });
+  readonly #running = new Set<Promise<void>>();
+  #waiting = 0;
+  #closing = false;
+
+  constructor(decider: Decider<State, Command, Event>, parts: HandlerParts) {
+    this.#decider = decider;
+    this.#parts = parts;
+    this.#states = new LRUCache({ maxSize: parts.capacity, sizeCalculation: ({ state }) => decider.weigh(state) });
+    this.#load = createLoader(decider, parts);
+    this.#snapshots = new SnapshotWriter(parts.snapshots, parts.capacity);
+  }
+
+  /** How many commands wait for their answer. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /**
+   * Runs a command and answers when the answer is durable. Rejects with OverloadedError or ClockSkewError (nothing was
+   * written), UnreadableEventError (this process is too old for the stream), or StoreUnavailableError (the same key is
+   * safe to repeat); any other error is a bug.
+   */
+  execute(envelope: Envelope<Command>): Promise<Outcome<State, Event>> {
+    const mailbox = this.#mailboxes.get(envelope.stream);
+    if (this.#closing || this.#waiting >= MAX_WAITING || (mailbox?.length ?? 0) >= MAX_WAITING_STREAM) {
+      return Promise.reject(new OverloadedError(this.#closing ? 'the process is stopping' : 'too many commands wait'));
+    }
+    this.#waiting += 1;
+    return new Promise<Outcome<State, Event>>((resolve, reject) => {
+      const pending = { envelope, resolve, reject };
+      if (mailbox !== undefined) mailbox.push(pending);
+      else this.#open(envelope.stream, [pending]);
+    }).finally(() => {
+      this.#waiting -= 1;
+    });
+  }
+
+  /** Takes no more commands, finishes those it has, and waits for snapshots on their way. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await Promise.all(this.#running);
+    await this.#snapshots.close();
+  }
+
+  #open(stream: string, mailbox: Pending<State, Command, Event>[]): void {
+    this.#mailboxes.set(stream, mailbox);
+    const run = this.#run(stream, mailbox).finally(() => this.#running.delete(run));
+    this.#running.add(run);
+  }
+
+  async #run(stream: string, mailbox: Pending<State, Command, Event>[]): Promise<void> {
+    while (mailbox.length > 0) {
+      const batch = new StreamBatch<State, Command, Event>(mailbox);
+      let release: (() => void) | undefined;
+      try {
+        if (this.#contended.has(stream)) release = await this.#takeTurn(stream, batch);
+        await this.#finish(stream, batch, async () => {
+          release ??= await this.#takeTurn(stream, batch);
+        });
+      } catch (error) {
+        batch.fail(error);
+      } finally {
+        release?.();
+      }
+    }
+    this.#mailboxes.delete(stream);
+  }
+
+  /** Decides and appends a batch until it is durable. Throws what its commands are to be refused with. */
+  async #finish(stream: string, batch: StreamBatch<State, Command, Event>, takeTurn: () => Promise<void>): Promise<void> {
+    let doubtfulSince: number | undefined;
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+      let base: StreamState<State> | undefined;
+      try {
+        base = await this.#stateOf(stream);
+        await this.#readFacts(stream, batch, base.state, doubtfulSince !== undefined);
+        const result = await this.#propose(stream, batch, base);
+        if (result.accepted) {
+          this.#keep(stream, batch.decided.end);
+          batch.answer();
+          return;
+        }
+        this.#learn(stream, batch, base, result);
+        if (attempt >= CONTENDED_FROM) {
+          this.#contended.set(stream, true);
+          await takeTurn();
+        }
+      } catch (error) {
+        this.#states.delete(stream);
+        if (batch.halve(error)) continue;
+        // Before anything was sent there is nothing to find out: refused at once.
+        if (!(error instanceof OutcomeUnknownError) && doubtfulSince === undefined) throw error;
+        if (!(error instanceof OutcomeUnknownError) && !(error instanceof StoreUnavailableError)) throw error;
+        doubtfulSince ??= Date.now();
+        if (Date.now() - doubtfulSince > DOUBT_LASTS) throw new StoreUnavailableError('the outcome is not known', { cause: error });
+        await delay(Math.min(25 * 2 ** attempt, 500));
+      }
+    }
+    throw new StoreUnavailableError(`${stream} is written by too many at once`);
+  }
+
+  async #stateOf(stream: string): Promise<StreamState<State>> {
+    const cached = this.#states.get(stream);
+    if (cached !== undefined) return cached;
+    const { state, snapshotAt } = await this.#load(stream).catch((error: unknown) => {
+      if (error instanceof UnreadableEventError || error instanceof StoreUnavailableError) throw error;
+      throw new StoreUnavailableError(`${stream} can't be loaded`, { cause: error });
+    });
+    if (snapshotAt !== undefined) this.#snapshots.found(stream, snapshotAt);
+    this.#keep(stream, state);
+    return state;
+  }
+
+  #keep(stream: string, state: StreamState<State>): void {
+    this.#states.set(stream, state);
+    this.#snapshots.offer(stream, state);
+  }
+
+  /** Reads what the batch's commands name and the state no longer holds; after a doubt, also their own claims. */
+  async #readFacts(stream: string, batch: StreamBatch<State, Command, Event>, state: State, doubtful: boolean): Promise<void> {
+    const { store } = this.#parts;
+    const envelopes = batch.candidates();
+    const naming = envelopes.filter(({ command }) => batch.known.unread(this.#decider.missingFacts(command, state)).length > 0);
+    const unread = [...new Set(naming.flatMap(({ command }) => batch.known.unread(this.#decider.missingFacts(command, state))))];
+    // Who names something settled is likely to repeat a key: both are read in one go.
+    const keys = (doubtful ? envelopes : naming).flatMap(({ key }) => key?.claim ?? []);
+    if (keys.length === 0 && unread.length === 0) return;
+    const [claims, standings] = await Promise.all([store.findClaims(stream, keys), store.lastAbout(stream, unread)]);
+    batch.known.addClaims(claims);
+    batch.known.addStandings(unread, standings);
+  }
+
+  /** Decides at the last moment, when the group is made, so that what came meanwhile is in it. */
+  #propose(stream: string, batch: StreamBatch<State, Command, Event>, base: StreamState<State>): Promise<BatchResult> {
+    return this.#parts.committer.append(() => {
+      batch.take(({ command }) => batch.known.unread(this.#decider.missingFacts(command, base.state)).length === 0);
+      const { hashes, clock } = this.#parts;
+      const decided = decideBatch(this.#decider, base, batch.known, batch.envelopes, { hashes, now: clock.now() });
+      batch.propose(decided);
+      const { events, unclaimed, bytes } = decided;
+      return { batch: { stream, expectedRevision: base.revision, events, unclaimed }, bytes };
+    });
+  }
+
+  /** Brings state and facts up to what a conflict showed. */
+  #learn(
+    stream: string,
+    batch: StreamBatch<State, Command, Event>,
+    base: StreamState<State>,
+    conflict: Extract<BatchResult, { accepted: false }>,
+  ): void {
+    batch.known.addClaims(conflict.claimed);
+    // Nothing new, and yet refused: what is at hand is not what is stored.
+    if (conflict.missing.length === 0 && conflict.claimed.size === 0) this.#states.delete(stream);
+    else this.#catchUp(stream, batch, base, conflict.missing);
+  }
+
+  #catchUp(stream: string, batch: StreamBatch<State, Command, Event>, base: StreamState<State>, missing: readonly StoredEvent[]): void {
+    let state = base;
+    for (const stored of missing) {
+      const event = readEvent(stored) as Recorded<Event>;
+      state = advance(this.#decider, state, event);
+      batch.known.note(event);
+    }
+    this.#keep(stream, state);
+  }
+
+  /** Waits for the stream's turn and reads what the others wrote meanwhile. */
+  async #takeTurn(stream: string, batch: StreamBatch<State, Command, Event>): Promise<() => void> {
+    const release = await this.#parts.locks.acquire(stream);
+    try {
+      const base = this.#states.get(stream);
+      if (base !== undefined) {
+        this.#catchUp(stream, batch, base, await this.#parts.store.readStream(stream, { from: base.revision + 1, limit: REFRESH }));
+      }
+      return release;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,176 @@
+import { randomUUID } from 'node:crypto';
+import { seal } from '../../events/chain.ts';
+import type { Json } from '../../events/canonical.ts';
+import { type LedgerEvent, type Recorded, schemaVersion } from '../../events/event-types.ts';
+import { type Actor, appOf, type Metadata } from '../../events/metadata.ts';
+import type { RequestHashes } from '../../events/request-hash.ts';
+import type { NewEvent } from '../../events/store.ts';
+import type { Decided, Decider } from '../decider.ts';
+import { ClockSkewError, type Envelope, type Outcome } from './envelope.ts';
+import type { KnownFacts } from './known-facts.ts';
+import { advance, type StreamState } from './stream-state.ts';
+
+/** The text of one event at the most, and of a batch: a store takes no larger group. In bytes. */
+export const MAX_EVENT_BYTES = 256 * 1024;
+export const MAX_BATCH_BYTES = 512 * 1024;
+
+/** How far ahead of the clock a stream's head may lie, in ms. */
+const MAX_SKEW = 5_000;
+
+/** What a batch would write, and the answers that may leave once it is durable. */
+export type DecidedBatch<State, Event extends LedgerEvent> = {
+  readonly events: readonly NewEvent[];
+  /** The keys of commands that wrote nothing: if one was used before, its answer is another. */
+  readonly unclaimed: readonly string[];
+  readonly bytes: number;
+  readonly end: StreamState<State>;
+  /** One for each command that was decided, in order. Fewer than were given where the batch was full. */
+  readonly outcomes: readonly Outcome<State, Event>[];
+};
+
+type Deciding = { readonly hashes: RequestHashes; readonly now: number };
+
+/**
+ * Decides commands one after the other on a stream's state, in memory. What time has done to the stream comes first,
+ * as an event of its own. Writes nothing: the outcomes hold once the events are appended behind the state's revision.
+ */
+export function decideBatch<State, Command, Event extends LedgerEvent>(
+  decider: Decider<State, Command, Event>,
+  start: StreamState<State>,
+  known: KnownFacts<Event>,
+  envelopes: readonly Envelope<Command>[],
+  { hashes, now }: Deciding,
+): DecidedBatch<State, Event> {
+  const stream = envelopes[0]?.stream ?? '';
+  if (start.at > now + MAX_SKEW) throw new ClockSkewError(`the head of ${stream} lies ${start.at - now} ms ahead of the clock`);
+  const at = Math.max(now, start.at);
+  const facts = known.fork();
+  const events: NewEvent[] = [];
+  const outcomes: Outcome<State, Event>[] = [];
+  const unclaimed: string[] = [];
+  let current = start;
+  let bytes = 0;
+
+  const expired = decider.expire(start.state, at);
+  if (expired !== undefined) take(writeEvents(decider, current, [expired], systemNote('expiry'), { stream, at }));
+
+  for (const envelope of envelopes) {
+    const outcome = answered(envelope) ?? decideOne(envelope);
+    if (outcome === undefined) break;
+    outcomes.push(outcome);
+    if (envelope.key !== null && facts.claimed(envelope.key.claim) === undefined) unclaimed.push(envelope.key.claim);
+  }
+  return { events, unclaimed, bytes, end: current, outcomes };
+
+  function take(written: Written<State, Event>): void {
+    events.push(...written.events);
+    for (const event of written.recorded) facts.note(event);
+    current = written.end;
+    bytes += written.bytes;
+  }
+
+  /** The answer to a key that was used before. */
+  function answered({ key, commandId }: Envelope<Command>): Outcome<State, Event> | undefined {
+    const event = key === null ? undefined : facts.claimed(key.claim);
+    if (key === null || event === undefined) return undefined;
+    // This very call wrote it, and the answer was lost on the way.
+    if (event.metadata.commandId === commandId) return { kind: 'accepted', event, replayed: false };
+    return hashes.matches(event.metadata.requestHash, key.request)
+      ? { kind: 'accepted', event, replayed: true }
+      : { kind: 'rejected', rejection: { code: 'idempotency_conflict' } };
+  }
+
+  /** Undefined where the batch has no room left for it. */
+  function decideOne(envelope: Envelope<Command>): Outcome<State, Event> | undefined {
+    const decision = decider.decide(envelope.command, current.state, facts, { now: at, stream, app: appOf(envelope.actor) });
+    switch (decision.kind) {
+      case 'reject':
+        return { kind: 'rejected', rejection: decision.rejection };
+      case 'repeat':
+        return { kind: 'accepted', event: decision.event, replayed: true };
+      case 'unchanged':
+        return { kind: 'unchanged', state: current.state, revision: current.revision, event: decision.event };
+      case 'append': {
+        const written = writeEvents(decider, current, decision.events, noteOf(envelope, hashes), { stream, at });
+        if (written.largest > MAX_EVENT_BYTES) {
+          return { kind: 'rejected', rejection: { code: 'limit_exceeded', limit: 'eventBytes', maximum: MAX_EVENT_BYTES } };
+        }
+        if (events.length > 0 && bytes + written.bytes > MAX_BATCH_BYTES) return undefined;
+        take(written);
+        const answer = written.recorded.at(-1);
+        if (answer === undefined) throw new Error('a decision to append without an event');
+        return { kind: 'accepted', event: answer, replayed: false };
+      }
+      default:
+        return decision satisfies never;
+    }
+  }
+}
+
+/** What is noted beside all events of one command. */
+type Note = Pick<Metadata, 'actor' | 'causationId' | 'commandId' | 'correlationId' | 'idempotencyKey' | 'requestHash'> & {
+  readonly claims: readonly string[];
+};
+
+function noteOf(envelope: Envelope<unknown>, hashes: RequestHashes): Note {
+  const { actor, causationId, commandId, correlationId, key } = envelope;
+  return {
+    actor,
+    causationId,
+    commandId,
+    correlationId,
+    idempotencyKey: key?.value ?? null,
+    requestHash: key === null ? null : hashes.of(key.request),
+    claims: key === null ? [] : [key.claim],
+  };
+}
+
+function systemNote(name: string): Note {
+  const actor: Actor = { kind: 'system', name };
+  const commandId = randomUUID();
+  return { actor, causationId: null, commandId, correlationId: commandId, idempotencyKey: null, requestHash: null, claims: [] };
+}
+
+type Written<State, Event extends LedgerEvent> = {
+  readonly events: readonly NewEvent[];
+  readonly recorded: readonly Recorded<Event>[];
+  readonly end: StreamState<State>;
+  readonly bytes: number;
+  readonly largest: number;
+};
+
+/** Seals a command's events behind a state. The last one carries the claims. */
+function writeEvents<State, Event extends LedgerEvent>(
+  decider: Pick<Decider<State, never, Event>, 'evolve'>,
+  start: StreamState<State>,
+  decided: readonly Decided<Event>[],
+  { claims: keyClaims, ...note }: Note,
+  { stream, at }: { stream: string; at: number },
+): Written<State, Event> {
+  let end = start;
+  let bytes = 0;
+  let largest = 0;
+  const events: NewEvent[] = [];
+  const recorded: Recorded<Event>[] = [];
+  decided.forEach(({ type, data, about = [], claims = [] }, index) => {
+    const metadata = {
+      ...note,
+      about: [...about],
+      at: new Date(at).toISOString(),
+      claims: index === decided.length - 1 ? [...keyClaims, ...claims] : [],
+      schema: schemaVersion(type),
+    };
+    const revision = end.revision + 1;
+    const sealed = seal({ stream, revision, type, data: data as Json, metadata }, end.hash);
+    const event = { ...metadata, prevHash: end.hash };
+    const { id, hash } = sealed;
+    const record = { stream, revision, id, hash, type, data, metadata: event } as unknown as Recorded<Event>;
+    const size = Buffer.byteLength(sealed.data) + Buffer.byteLength(sealed.metadata);
+    events.push({ ...sealed, claims: metadata.claims, about });
+    recorded.push(record);
+    end = advance(decider, end, record);
+    bytes += size;
+    largest = Math.max(largest, size);
+  });
+  return { events, recorded, end, bytes, largest };
+}

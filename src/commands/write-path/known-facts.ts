@@ -1,0 +1,59 @@
+import { type LedgerEvent, type Recorded, readEvent, type StoredEvent } from '../../events/event-types.ts';
+import type { Standing } from '../../events/store.ts';
+import type { Facts } from '../decider.ts';
+
+/**
+ * What a batch knows beside its state. Facts are read after the state and may hold up to a later revision; every event
+ * that follows, of this batch or brought by a conflict, is noted, and an older one never takes a newer one's place.
+ */
+export class KnownFacts<Event extends LedgerEvent> implements Facts<Event> {
+  readonly #claims = new Map<string, Recorded<Event>>();
+  readonly #standings = new Map<number, { event: Recorded<Event>; last: Recorded<Event> | undefined }>();
+  /** What was looked for, found or not: nothing is read twice. */
+  readonly #asked = new Set<number>();
+
+  claimed(claim: string): Recorded<Event> | undefined {
+    return this.#claims.get(claim);
+  }
+
+  standing(revision: number): { event: Recorded<Event>; last: Recorded<Event> | undefined } | undefined {
+    return this.#standings.get(revision);
+  }
+
+  /** Those of the revisions that were never looked for. */
+  unread(revisions: readonly number[]): readonly number[] {
+    return revisions.filter((revision) => !this.#asked.has(revision));
+  }
+
+  addClaims(found: ReadonlyMap<string, StoredEvent>): void {
+    for (const [claim, stored] of found) this.#claims.set(claim, readEvent(stored) as Recorded<Event>);
+  }
+
+  addStandings(asked: readonly number[], found: ReadonlyMap<number, Standing>): void {
+    for (const revision of asked) this.#asked.add(revision);
+    for (const [revision, { event, last }] of found) {
+      this.#standings.set(revision, {
+        event: readEvent(event) as Recorded<Event>,
+        last: last && (readEvent(last) as Recorded<Event>),
+      });
+    }
+  }
+
+  /** Notes a later event: its claims stand from now on, and it is the last about what it is about. */
+  note(event: Recorded<Event>): void {
+    for (const claim of event.metadata.claims) this.#claims.set(claim, event);
+    for (const about of event.metadata.about) {
+      const standing = this.#standings.get(about);
+      if (standing !== undefined && (standing.last?.revision ?? -1) < event.revision) standing.last = event;
+    }
+  }
+
+  /** A copy to try a batch on: what is noted there is forgotten with it. */
+  fork(): KnownFacts<Event> {
+    const copy = new KnownFacts<Event>();
+    for (const [claim, event] of this.#claims) copy.#claims.set(claim, event);
+    for (const [revision, standing] of this.#standings) copy.#standings.set(revision, { ...standing });
+    for (const revision of this.#asked) copy.#asked.add(revision);
+    return copy;
+  }
+}

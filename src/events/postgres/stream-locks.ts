@@ -1,0 +1,39 @@
+import type pg from 'pg';
+
+/**
+ * Turns on a stream, across processes. For fairness only: whoever doesn't get the lock in time goes on without it, and
+ * expected revisions alone keep the log right. A lock lives as long as its connection.
+ */
+export type StreamLocks = {
+  /** Waits for the stream's turn, a bounded time. Returns what gives it back; always resolves. */
+  acquire(stream: string): Promise<() => void>;
+};
+
+/** How long to wait for a turn, in ms. */
+const WAIT = 1_000;
+
+export function createStreamLocks(pool: pg.Pool): StreamLocks {
+  return {
+    async acquire(stream) {
+      let client: pg.PoolClient;
+      try {
+        client = await pool.connect();
+      } catch {
+        return () => undefined;
+      }
+      try {
+        await client.query(`set lock_timeout = ${WAIT}`);
+        await client.query('select pg_advisory_lock(hashtextextended($1, 0))', [stream]);
+      } catch {
+        client.release(true);
+        return () => undefined;
+      }
+      return () => {
+        client.query('select pg_advisory_unlock(hashtextextended($1, 0))', [stream]).then(
+          () => client.release(),
+          () => client.release(true),
+        );
+      };
+    },
+  };
+}
