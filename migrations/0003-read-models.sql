@@ -41,7 +41,6 @@ create index balances_due on read_model.balances (due_at) where due_at is not nu
 create table read_model.transactions (
   user_id text not null,
   revision bigint not null,
-  position bigint not null,
   type text not null,
   status text not null,
   amount bigint not null,

@@ -35,14 +35,14 @@ async function getMigrations(): Promise<Record<string, Migration>> {
   return Object.fromEntries(await Promise.all(entries));
 }
 
-/** The queue brings its own migrations; the service's role works its tables. */
+/** The queue brings its own migrations; the service's role works its tables, and makes the sequence of each queue. */
 async function migrateQueue(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
     await runMigrations(client, QUEUE_SCHEMA);
     await client.query(`
-      grant usage on schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE};
+      grant usage, create on schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE};
       grant select, insert, update, delete on all tables in schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE};
       grant usage on all sequences in schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE};
       grant execute on all functions in schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE}`);

@@ -9,6 +9,7 @@ import { decideOpenAccount, type OpenAccount } from './open-account.ts';
 import { decideReleaseReservation, type ReleaseReservation } from './release-reservation.ts';
 import { decideReserveCredits, type ReserveCredits } from './reserve-credits.ts';
 import { decideUseCredits, type UseCredits } from './use-credits.ts';
+import type { Envelope, Outcome } from './write-path/envelope.ts';
 
 /** Everything that can be asked of an account. */
 export type AccountCommand =
@@ -19,6 +20,9 @@ export type AccountCommand =
   | CommitReservation
   | ReleaseReservation
   | ExpireDue;
+
+/** What runs the commands of accounts. */
+export type Accounts = { execute(envelope: Envelope<AccountCommand>): Promise<Outcome<Account, AccountEvent>> };
 
 /** All decisions of an account in one place. */
 export const accountDecider: Decider<Account, AccountCommand, AccountEvent> = {

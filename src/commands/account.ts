@@ -73,18 +73,18 @@ export function move(account: Parts, event: Movement, made: { revision: number; 
       return { lots: hold(lots, held), holds: [...holds, one] };
     }
     case 'CreditsConsumed': {
-      const { reservation, lots: taken, lapsed } = event.data;
-      const returned = unhold(lots, heldBy(holds, reservation));
-      return { lots: spend(spend(returned, taken), lapsed), holds: without(holds, reservation) };
+      const { reservation, fromHold, fromAvailable, returned, lapsed } = event.data;
+      const freed = unhold(lots, [...fromHold, ...returned, ...lapsed]);
+      return { lots: spend(freed, [...fromHold, ...fromAvailable, ...lapsed]), holds: without(holds, reservation) };
     }
     case 'ReservationReleased': {
-      const { reservation, lapsed } = event.data;
-      return { lots: spend(unhold(lots, heldBy(holds, reservation)), lapsed), holds: without(holds, reservation) };
+      const { reservation, returned, lapsed } = event.data;
+      return { lots: spend(unhold(lots, [...returned, ...lapsed]), lapsed), holds: without(holds, reservation) };
     }
     case 'Expired': {
       const ended = new Set(event.data.holds.map(([revision]) => revision));
-      const freed = holds.filter((one) => ended.has(one.revision)).flatMap((one) => one.lots);
-      return { lots: spend(unhold(lots, freed), event.data.lots), holds: holds.filter((one) => !ended.has(one.revision)) };
+      const freed = unhold(lots, event.data.returned);
+      return { lots: spend(freed, event.data.lots), holds: holds.filter((one) => !ended.has(one.revision)) };
     }
     default:
       return event satisfies never;
@@ -102,10 +102,6 @@ export function nextDue({ lots, holds }: Parts): number | null {
   for (const one of holds) due = Math.min(due, one.expiresAt);
   for (const lot of lots) if (lot.expiresAt !== null && lot.available > 0) due = Math.min(due, lot.expiresAt);
   return due === Number.POSITIVE_INFINITY ? null : due;
-}
-
-function heldBy(holds: readonly Hold[], revision: number | null): LotAmounts {
-  return revision === null ? [] : (findHold(holds, revision)?.lots ?? []);
 }
 
 function without(holds: readonly Hold[], revision: number | null): readonly Hold[] {

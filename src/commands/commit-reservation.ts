@@ -5,7 +5,7 @@ import type { Account, Hold } from './account.ts';
 import { tooHigh, withBalances, withinTotal } from './balances.ts';
 import { type Context, type Decision, type Facts, reject } from './decider.ts';
 import { alreadyResolved, standingOf } from './holds.ts';
-import { cover, merge, settle } from './lots.ts';
+import { cover, settle } from './lots.ts';
 
 /** Captures a hold: takes what the work really cost. Less than was held, and the rest is released; or more. */
 export type CommitReservation = {
@@ -60,8 +60,8 @@ type Held = Pick<Hold, 'amount' | 'lots' | 'operation' | 'appId'> & { readonly h
 function capture(command: CommitReservation, account: Account, hold: Held, { now }: Context): Decision<AccountEvent> {
   if (account.status === 'unopened') return reject({ code: 'reservation_not_found' });
   const amount = command.amount ?? hold.amount;
-  const { taken, returned, lapsed } = settle(account.lots, hold.lots, amount, now);
-  const excess = minus(amount, sumOfLots(taken));
+  const { fromHold, returned, lapsed } = settle(account.lots, hold.lots, amount, now);
+  const excess = minus(amount, sumOfLots(fromHold));
   const { available, spent } = account.balances;
   if (excess > available) {
     return reject({
@@ -78,9 +78,9 @@ function capture(command: CommitReservation, account: Account, hold: Held, { now
       type: 'CreditsConsumed',
       data: {
         amount,
-        lots: merge(taken, cover(account.lots, excess)),
         reservation: command.reservation,
-        held: hold.held,
+        fromHold,
+        fromAvailable: cover(account.lots, excess),
         returned,
         lapsed,
         operation: hold.operation,

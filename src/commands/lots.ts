@@ -60,8 +60,7 @@ export function spend(lots: Lots, amounts: LotAmounts): Lots {
 
 function move(lots: Lots, amounts: LotAmounts, by: (amount: Micro) => Move): Lots {
   if (amounts.length === 0) return lots;
-  const moves = new Map<number, Micro>();
-  for (const [revision, amount] of amounts) moves.set(revision, plus(moves.get(revision) ?? ZERO, amount));
+  const moves = new Map(sumByLot(amounts));
   return lots.map((lot) => {
     const amount = moves.get(lot.revision);
     if (amount === undefined) return lot;
@@ -72,7 +71,7 @@ function move(lots: Lots, amounts: LotAmounts, by: (amount: Micro) => Move): Lot
 
 /** How an amount is taken from what a hold keeps: first lot first. What is left goes back, or lapses with its lot. */
 export function settle(lots: Lots, held: LotAmounts, amount: Micro, now: number) {
-  const taken: [number, Micro][] = [];
+  const fromHold: [number, Micro][] = [];
   const returned: [number, Micro][] = [];
   const lapsed: [number, Micro][] = [];
   let open = amount;
@@ -80,10 +79,10 @@ export function settle(lots: Lots, held: LotAmounts, amount: Micro, now: number)
     const part = least(kept, open);
     const rest = minus(kept, part);
     open = minus(open, part);
-    if (part > 0) taken.push([revision, part]);
+    if (part > 0) fromHold.push([revision, part]);
     if (rest > 0) (hasEnded(lots, revision, now) ? lapsed : returned).push([revision, rest]);
   }
-  return { taken, returned, lapsed };
+  return { fromHold, returned, lapsed };
 }
 
 function hasEnded(lots: Lots, revision: number, now: number): boolean {
@@ -91,10 +90,9 @@ function hasEnded(lots: Lots, revision: number, now: number): boolean {
   return lot !== undefined && lot.expiresAt !== null && lot.expiresAt <= now;
 }
 
-/** Both lists as one, a revision once. */
-export function merge(first: LotAmounts, second: LotAmounts): LotAmounts {
-  if (second.length === 0) return first;
+/** Amounts with each lot once. */
+export function sumByLot(amounts: LotAmounts): LotAmounts {
   const sums = new Map<number, Micro>();
-  for (const [revision, amount] of [...first, ...second]) sums.set(revision, plus(sums.get(revision) ?? ZERO, amount));
+  for (const [revision, amount] of amounts) sums.set(revision, plus(sums.get(revision) ?? ZERO, amount));
   return [...sums];
 }

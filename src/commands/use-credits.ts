@@ -1,5 +1,5 @@
 import type { AccountEvent } from '../events/account-events.ts';
-import { type Micro, ZERO } from '../events/amounts.ts';
+import type { Micro } from '../events/amounts.ts';
 import type { Account } from './account.ts';
 import { balancesOf, tooHigh, withBalances, withinTotal } from './balances.ts';
 import { type Decision, reject } from './decider.ts';
@@ -24,7 +24,14 @@ export function decideUseCredits(command: UseCredits, account: Account): Decisio
   if (!withinTotal(spent, command.amount)) return tooHigh('totalSpent');
   const consumed = withBalances(account, {
     type: 'CreditsConsumed',
-    data: { ...data, lots: cover(account.lots, command.amount), reservation: null, held: ZERO, returned: [], lapsed: [] },
+    data: {
+      ...data,
+      reservation: null,
+      fromHold: [],
+      fromAvailable: cover(account.lots, command.amount),
+      returned: [],
+      lapsed: [],
+    },
   });
   return { kind: 'append', events: [consumed] };
 }

@@ -59,12 +59,12 @@ const reservedSchema = z.object({
 const consumedSchema = z.object({
   /** What was taken, in all. */
   amount: amountSchema,
-  /** From which lots. */
-  lots: lotsSchema,
   /** The hold that this settles, null for a consumption without one. */
   reservation: revisionSchema.nullable(),
-  /** What the hold still kept: nothing where it had run out, or where there was none. */
-  held: amountSchema,
+  /** What was taken of what the hold still kept: nothing where it had run out, or where there was none. */
+  fromHold: lotsSchema,
+  /** What was taken of what could be spent. */
+  fromAvailable: lotsSchema,
   /** What was held and not taken: back in its lots. */
   returned: lotsSchema,
   /** What was held, not taken, and whose lot had run out meanwhile. */
@@ -77,7 +77,7 @@ const consumedSchema = z.object({
 
 const releasedSchema = z.object({
   reservation: revisionSchema,
-  /** What the hold kept: nothing where it had run out. */
+  /** What the hold kept, in all: nothing where it had run out. */
   amount: amountSchema,
   returned: lotsSchema,
   lapsed: lotsSchema,
@@ -86,8 +86,10 @@ const releasedSchema = z.object({
 });
 
 const expiredSchema = z.object({
-  /** Holds that ran out, `[revision of the hold, amount]` by due time: their credits went back to their lots. */
+  /** Holds that ran out, `[revision of the hold, amount]` by due time. */
   holds: lotsSchema,
+  /** What they kept, back in its lots. */
+  returned: lotsSchema,
   /** Then lots that ran out, `[revision of the grant, amount]` by due time. */
   lots: lotsSchema,
   after: balancesSchema,

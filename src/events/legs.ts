@@ -1,4 +1,4 @@
-import { type Micro, micro, minus, plus, ZERO } from './amounts.ts';
+import { type Micro, micro, plus, ZERO } from './amounts.ts';
 import type { LotAmounts } from './account-events.ts';
 import { appOf } from './metadata.ts';
 import type { Recorded } from './event-types.ts';
@@ -29,14 +29,12 @@ export function legsOf(event: Recorded): readonly Leg[] {
     case 'CreditsReserved':
       return legs([available, -event.data.amount], [reserved, event.data.amount]);
     case 'CreditsConsumed': {
-      const { amount, held } = event.data;
       const returned = sumOfLots(event.data.returned);
       const lapsed = sumOfLots(event.data.lapsed);
-      const fromHold = minus(minus(held, returned), lapsed);
       return legs(
-        [reserved, -held],
-        [available, returned - minus(amount, fromHold)],
-        [`consumed:${appOf(event.metadata.actor)}`, amount],
+        [reserved, -(sumOfLots(event.data.fromHold) + returned + lapsed)],
+        [available, returned - sumOfLots(event.data.fromAvailable)],
+        [`consumed:${appOf(event.metadata.actor)}`, event.data.amount],
         ['expired', lapsed],
       );
     }

@@ -1,0 +1,104 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import fastifyJwt from '@fastify/jwt';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Actor } from '../events/metadata.ts';
+import { ApiError, invalid } from './errors.ts';
+import { createJwks } from './jwks.ts';
+import { userIdSchema } from './schemas.ts';
+
+/** What a service key may do. */
+export const SCOPES = ['credits:read', 'credits:write', 'credits:grant'] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** Who may call a route: stands in its `config`. */
+export type Access = { readonly kind: 'public' } | { readonly kind: 'user' } | { readonly kind: 'service'; readonly scope: Scope };
+
+/** Who calls, once it is proved. */
+export type Caller = { readonly actor: Actor; /** Whose idempotency keys are meant. */ readonly name: string };
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: Access;
+  }
+  interface FastifyRequest {
+    caller: Caller | null;
+  }
+}
+
+export type AuthOptions = {
+  readonly serviceKey: string | undefined;
+  readonly jwtSecret: string | undefined;
+  readonly authUrl: string | undefined;
+};
+
+const AUDIENCE = 'mana';
+/** Who issues tokens in a setup without an auth service. */
+export const LOCAL_ISSUER = 'mana-credits';
+
+const claimsSchema = z.object({ sub: userIdSchema, role: z.string().default('user') });
+const appIdSchema = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores');
+
+/** Proves who calls before anything of a request is read, for every route by what its config says. */
+export async function registerAuth(app: FastifyInstance, { serviceKey, jwtSecret, authUrl }: AuthOptions): Promise<void> {
+  await app.register(fastifyJwt, {
+    secret: tokenKey({ jwtSecret, authUrl }),
+    decode: { complete: true },
+    verify: {
+      algorithms: [...(authUrl === undefined ? [] : (['EdDSA', 'RS256', 'ES256'] as const)), ...(jwtSecret === undefined ? [] : (['HS256'] as const))],
+      allowedAud: AUDIENCE,
+      allowedIss: [...(authUrl === undefined ? [] : [authUrl]), ...(jwtSecret === undefined ? [] : [LOCAL_ISSUER])],
+      requiredClaims: ['sub', 'exp'],
+      cache: 10_000,
+    },
+  });
+  const expectedKey = serviceKey === undefined ? undefined : digest(serviceKey);
+  app.decorateRequest('caller', null);
+  app.addHook('onRequest', async (request) => {
+    const access = request.routeOptions.config.access;
+    // A route that doesn't exist answers 404; one that forgot to say who may call is closed to all.
+    if (request.is404 || access?.kind === 'public') return;
+    if (access === undefined) throw new ApiError(403, 'forbidden', 'Nobody may call this route');
+    request.caller = access.kind === 'user' ? await userOf(request) : serviceOf(request, expectedKey);
+  });
+}
+
+/** Which key a token must be signed with, by its algorithm: a secret never verifies what a key pair should have signed. */
+function tokenKey({ jwtSecret, authUrl }: Pick<AuthOptions, 'jwtSecret' | 'authUrl'>) {
+  const jwks = authUrl === undefined ? undefined : createJwks(`${authUrl}/api/auth/jwks`);
+  return async (_: FastifyRequest, token: unknown): Promise<string> => {
+    const { header } = token as { header?: { alg?: string; kid?: string } };
+    const key = header?.alg === 'HS256' ? jwtSecret : await jwks?.(header?.kid ?? '');
+    if (key === undefined) throw new ApiError(401, 'unauthorized', 'The token was signed with an unknown key');
+    return key;
+  };
+}
+
+async function userOf(request: FastifyRequest): Promise<Caller> {
+  let claims: unknown;
+  try {
+    claims = await request.jwtVerify();
+  } catch {
+    throw new ApiError(401, 'unauthorized', 'A valid bearer token is needed');
+  }
+  // The verifier hands on the whole token where it was told to decode all of it.
+  const parsed = claimsSchema.safeParse((claims as { payload?: unknown }).payload ?? claims);
+  if (!parsed.success) throw new ApiError(401, 'unauthorized', 'The token names no user');
+  const { sub } = parsed.data;
+  return { actor: { kind: 'user', user: sub }, name: `user:${sub}` };
+}
+
+function serviceOf(request: FastifyRequest, expected: Buffer | undefined): Caller {
+  const key = request.headers['x-service-key'];
+  if (typeof key !== 'string' || expected === undefined || !timingSafeEqual(digest(key), expected)) {
+    throw new ApiError(401, 'unauthorized', 'A valid X-Service-Key is needed');
+  }
+  const appId = appIdSchema.safeParse(request.headers['x-app-id'] ?? 'default');
+  if (!appId.success) throw invalid([{ path: 'X-App-Id', message: appId.error.issues[0]?.message ?? 'is wrong' }]);
+  return { actor: { kind: 'service', app: appId.data, key: 'MANA_SERVICE_KEY' }, name: `app:${appId.data}` };
+}
+
+/** Of one length whatever the key, so that a comparison takes the same time. */
+function digest(key: string): Buffer {
+  return createHash('sha256').update(key).digest();
+}

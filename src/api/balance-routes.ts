@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { accountStream } from '../events/account-events.ts';
+import { creditsFromMicro, formatCredits, micro, type Micro, ZERO } from '../events/amounts.ts';
+import { type Balance, findBalance } from '../projections/balances.ts';
+import { findExpiring } from '../projections/grants.ts';
+import { balanceAnswer, balanceOfState, MAX_EXPIRING } from './answers.ts';
+import { type ApiParts, reading, type Routes, typed } from './parts.ts';
+import { minRevisionOf, type Revisions, waitUntilVisible } from './revisions.ts';
+import { runCommand } from './run-command.ts';
+import { balanceSchema, creditsSchema, errorSchema, positiveAmountSchema, userIdSchema } from './schemas.ts';
+
+const NOTHING: Balance = { available: ZERO, reserved: ZERO, debt: ZERO, earned: ZERO, spent: ZERO, dueAt: null, revision: -1 };
+
+const minRevisionQuery = z.object({ minRevision: z.string().optional() });
+
+/** What an account holds, for its user and for services. */
+export const balanceRoutes: Routes = (parts) => async (app) => {
+  const routes = typed(app);
+
+  routes.get(
+    '/credits/balance',
+    {
+      config: { access: { kind: 'user' } },
+      schema: { tags: ['credits'], querystring: minRevisionQuery, response: { 200: balanceSchema, '4xx': errorSchema } },
+    },
+    async (request) => {
+      const userId = request.caller?.actor.kind === 'user' ? request.caller.actor.user : '';
+      return balanceNow(parts, userId, minRevisionOf(request, accountStream(userId)));
+    },
+  );
+
+  routes.get(
+    '/internal/credits/balance/:userId',
+    {
+      config: { access: { kind: 'service', scope: 'credits:read' } },
+      schema: {
+        tags: ['services'],
+        params: z.object({ userId: userIdSchema }),
+        querystring: minRevisionQuery,
+        response: { 200: balanceSchema, '4xx': errorSchema },
+      },
+    },
+    async (request) => {
+      const { userId } = request.params;
+      return balanceNow(parts, userId, minRevisionOf(request, accountStream(userId)));
+    },
+  );
+
+  routes.post(
+    '/internal/credits/init',
+    {
+      config: { access: { kind: 'service', scope: 'credits:write' } },
+      schema: { tags: ['services'], body: z.object({ userId: userIdSchema }), response: { 200: balanceSchema, '4xx': errorSchema } },
+    },
+    async (request, reply) => {
+      const { userId } = request.body;
+      const outcome = await runCommand(parts.accounts, { request, reply }, userId, { type: 'OpenAccount', signupGrant: micro(parts.signupGrant) });
+      return outcome.kind === 'unchanged' ? balanceOfState(userId, outcome.state, outcome.revision) : stateNow(parts, userId);
+    },
+  );
+
+  routes.post(
+    '/internal/credits/validate',
+    {
+      config: { access: { kind: 'service', scope: 'credits:read' } },
+      schema: {
+        tags: ['services'],
+        description: 'A hint: to be sure, reserve.',
+        body: z.object({ userId: userIdSchema, amount: positiveAmountSchema }),
+        response: {
+          200: z.object({ hasCredits: z.boolean(), availableCredits: creditsSchema, requiredCredits: creditsSchema, message: z.string().optional() }),
+          '4xx': errorSchema,
+        },
+      },
+    },
+    async (request) => {
+      const { userId, amount } = request.body;
+      const { balance } = await balanceNow(parts, userId, []);
+      const hasCredits = balance >= creditsFromMicro(amount);
+      return { hasCredits, availableCredits: balance, requiredCredits: creditsFromMicro(amount), ...(hasCredits ? {} : { message: shortOf(amount, balance) }) };
+    },
+  );
+};
+
+function shortOf(amount: Micro, balance: number): string {
+  return `Insufficient credits. Required: ${formatCredits(amount)}, Available: ${balance}`;
+}
+
+/** The balance from the read model; where something of it has run out meanwhile, from the account itself. */
+async function balanceNow(parts: ApiParts, userId: string, seen: Revisions) {
+  const row = await reading(async () => {
+    await waitUntilVisible(parts.db, seen);
+    return (await findBalance(parts.db, userId)) ?? NOTHING;
+  });
+  if (row.dueAt !== null && row.dueAt.getTime() <= parts.clock.now()) return stateNow(parts, userId);
+  const expiring = row.dueAt === null ? [] : await reading(() => findExpiring(parts.db, userId, MAX_EXPIRING));
+  return balanceAnswer(userId, row, expiring, row.revision);
+}
+
+/** The balance from the account's head, with all that has run out by now written down. */
+async function stateNow({ accounts }: ApiParts, userId: string) {
+  const commandId = randomUUID();
+  const outcome = await accounts.execute({
+    stream: accountStream(userId),
+    command: { type: 'ExpireDue' },
+    actor: { kind: 'system', name: 'balance' },
+    key: null,
+    commandId,
+    correlationId: commandId,
+    causationId: null,
+  });
+  if (outcome.kind !== 'unchanged') throw new Error('expiry answers with how things stand');
+  return balanceOfState(userId, outcome.state, outcome.revision);
+}

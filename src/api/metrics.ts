@@ -1,0 +1,54 @@
+import type { FastifyInstance } from 'fastify';
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Store } from '../events/store.ts';
+import { countParked } from '../projections/checkpoints.ts';
+import type { ReadDatabase } from '../projections/database.ts';
+import { readAppliedPosition } from '../projections/router-position.ts';
+
+/** What Prometheus is told. The ledger's own numbers are asked for when the metrics are: nothing is counted on the hot path. */
+export function createMetrics({ store, db, waiting }: { store: Pick<Store, 'lastPosition'>; db: ReadDatabase; waiting: () => number }): Registry {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  new Gauge({
+    name: 'ledger_commands_waiting',
+    help: 'Commands that wait for their answer in this process',
+    registers,
+    collect() {
+      this.set(waiting());
+    },
+  });
+  new Gauge({
+    name: 'ledger_projection_lag_positions',
+    help: 'Positions that the read models are behind the log',
+    registers,
+    async collect() {
+      const [last, applied] = await Promise.all([store.lastPosition(), readAppliedPosition(db)]);
+      this.set(Number(BigInt(last) - BigInt(applied)));
+    },
+  });
+  new Gauge({
+    name: 'ledger_parked_streams',
+    help: 'Streams with an event that could not be applied: each wants somebody to look',
+    registers,
+    async collect() {
+      this.set(await countParked(db));
+    },
+  });
+  return registry;
+}
+
+/** Measures how long requests take, by route and status. */
+export function measureRequests(app: FastifyInstance, registry: Registry): void {
+  const seconds = new Histogram({
+    name: 'http_request_duration_seconds',
+    help: 'How long requests took',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+    registers: [registry],
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'none';
+    seconds.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1_000);
+  });
+}

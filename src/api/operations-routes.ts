@@ -1,0 +1,47 @@
+import { z } from 'zod';
+import { readAppliedPosition } from '../projections/router-position.ts';
+import { type Routes, typed } from './parts.ts';
+
+const publicly = { access: { kind: 'public' } } as const;
+
+const readySchema = z.object({
+  status: z.enum(['ready', 'unavailable']),
+  store: z.boolean(),
+  database: z.boolean(),
+  queue: z.boolean(),
+  /** How many positions of the log the read models are behind; null where it can't be told. */
+  projectionLag: z.number().nullable(),
+});
+
+/** What whoever runs the service looks at. */
+export const operationsRoutes: Routes = (parts) => async (app) => {
+  const routes = typed(app);
+
+  routes.get(
+    '/health',
+    {
+      config: publicly,
+      schema: { tags: ['operations'], response: { 200: z.object({ status: z.literal('ok'), service: z.string(), timestamp: z.string() }) } },
+    },
+    async () => ({ status: 'ok' as const, service: 'mana-credits', timestamp: new Date().toISOString() }),
+  );
+
+  routes.get(
+    '/ready',
+    { config: publicly, schema: { tags: ['operations'], response: { 200: readySchema, 503: readySchema } } },
+    async (_, reply) => {
+      const [last, applied, queue] = await Promise.allSettled([parts.store.lastPosition(), readAppliedPosition(parts.db), parts.pingQueue()]);
+      const answers = [last, applied, queue].map(({ status }) => status === 'fulfilled');
+      const [store = false, database = false, queueAnswers = false] = answers;
+      const isReady = store && database && queueAnswers;
+      const lag = last.status === 'fulfilled' && applied.status === 'fulfilled' ? Number(BigInt(last.value) - BigInt(applied.value)) : null;
+      return reply
+        .status(isReady ? 200 : 503)
+        .send({ status: isReady ? 'ready' : 'unavailable', store, database, queue: queueAnswers, projectionLag: lag });
+    },
+  );
+
+  routes.get('/metrics', { config: publicly, schema: { hide: true } }, async (_, reply) =>
+    reply.type(parts.metrics.contentType).send(await parts.metrics.metrics()),
+  );
+};

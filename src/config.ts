@@ -1,0 +1,66 @@
+import { z } from 'zod';
+import { microFromCredits } from './events/amounts.ts';
+
+/** What is set from outside. Every fault is reported at once; nothing secret is ever in a message. */
+const environment = z.object({
+  PORT: z.coerce.number().int().min(0).max(65_535).default(3061),
+  HOST: z.string().min(1).default('0.0.0.0'),
+  DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'must begin with postgres://'),
+  /** For migrations, where the service's own user may not change tables. */
+  MIGRATION_DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'must begin with postgres://').optional(),
+  REDIS_URL: z.string().regex(/^rediss?:\/\//, 'must begin with redis:// or rediss://').optional(),
+  MANA_AUTH_URL: z.url().transform((url) => url.replace(/\/+$/, '')).optional(),
+  JWT_SECRET: z.string().min(32, 'must have at least 32 characters').optional(),
+  MANA_SERVICE_KEY: z.string().min(16, 'must have at least 16 characters').optional(),
+  BASE_URL: z.url().optional(),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  /** Credits that an account gets when it is opened, once. */
+  SIGNUP_GRANT: z.coerce.number().refine((credits) => microFromCredits(credits) !== undefined, 'must be credits with at most 6 decimals').default(0),
+});
+
+export type Config = {
+  readonly port: number;
+  readonly host: string;
+  readonly databaseUrl: string;
+  readonly migrationDatabaseUrl: string;
+  readonly redisUrl: string | undefined;
+  readonly authUrl: string | undefined;
+  readonly jwtSecret: string | undefined;
+  readonly serviceKey: string | undefined;
+  readonly baseUrl: string;
+  readonly logLevel: z.infer<typeof environment>['LOG_LEVEL'];
+  /** Micro-credits. */
+  readonly signupGrant: number;
+};
+
+/** A fault in what was set from outside: the message names every variable that is wrong. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** Reads the configuration. Throws ConfigError. An empty variable counts as one that isn't set. */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = environment.safeParse(given);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map(({ path, message }) => {
+      const name = path.join('.');
+      return `  ${name}: ${given[name] === undefined ? 'is not set' : message}`;
+    });
+    throw new ConfigError(`The environment is not right:\n${faults.join('\n')}`);
+  }
+  const set = parsed.data;
+  return Object.freeze({
+    port: set.PORT,
+    host: set.HOST,
+    databaseUrl: set.DATABASE_URL,
+    migrationDatabaseUrl: set.MIGRATION_DATABASE_URL ?? set.DATABASE_URL,
+    redisUrl: set.REDIS_URL,
+    authUrl: set.MANA_AUTH_URL,
+    jwtSecret: set.JWT_SECRET,
+    serviceKey: set.MANA_SERVICE_KEY,
+    baseUrl: set.BASE_URL ?? `http://localhost:${set.PORT}`,
+    logLevel: set.LOG_LEVEL,
+    signupGrant: microFromCredits(set.SIGNUP_GRANT) ?? 0,
+  });
+}

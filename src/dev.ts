@@ -1,0 +1,149 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createSigner } from 'fast-jwt';
+import pg from 'pg';
+import { LOCAL_ISSUER } from './api/auth.ts';
+import { ConfigError, readConfig } from './config.ts';
+import { type Context, createContext } from './context.ts';
+import { startCluster } from './embedded/cluster.ts';
+import { accountStream } from './events/account-events.ts';
+import { MICRO_PER_CREDIT, micro } from './events/amounts.ts';
+import { migrate } from './migrate.ts';
+import { serve } from './serve.ts';
+import { closeOnSignal, runEntry } from './shutdown.ts';
+import { startWorkers } from './workers/start.ts';
+
+/*
+ * Everything in one process: Postgres (embedded, unless there is a DATABASE_URL), migrations, API and workers. Keys are
+ * made once and kept in the data folder; nothing here is meant for production.
+ */
+
+const DATABASE = 'mana';
+/** Held while a process works on a data folder: a second one is told so. */
+const FOLDER_LOCK = 7_041_850;
+const USER = 'demo-user';
+/** Credits. */
+const WELCOME = 100;
+
+await runEntry(async () => {
+  const home = process.env['DATA_DIR'] ?? '.data';
+  const keys = readKeys(home);
+  const env = { JWT_SECRET: keys.jwtSecret, MANA_SERVICE_KEY: keys.serviceKey, LOG_LEVEL: 'warn', ...withoutEmpty(process.env) };
+  // All faults but the missing database are told before anything is started.
+  readConfig({ DATABASE_URL: 'postgres://embedded', ...env });
+  const database = process.env['DATABASE_URL'] ? undefined : await openEmbedded(home);
+  try {
+    const config = readConfig({ DATABASE_URL: database?.url, ...env });
+    await migrate(config.migrationDatabaseUrl);
+    const context = await createContext(config);
+    await welcome(context);
+    const workers = startWorkers(context);
+    const closeBehind = async () => {
+      await workers.close();
+      await context.close();
+      await database?.close();
+    };
+    const app = await serve(context).catch(async (error: unknown) => {
+      await closeBehind();
+      throw error;
+    });
+    closeOnSignal(context.log, async () => {
+      await app.close();
+      await closeBehind();
+    });
+    const { port } = app.server.address() as { port: number };
+    console.log(greeting(`http://localhost:${port}`, env.MANA_SERVICE_KEY, config.authUrl === undefined ? env.JWT_SECRET : undefined));
+  } catch (error) {
+    await database?.close();
+    throw error;
+  }
+});
+
+function withoutEmpty(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+}
+
+/** The keys of this data folder, made the first time. */
+function readKeys(home: string): { serviceKey: string; jwtSecret: string } {
+  const file = join(home, 'keys.json');
+  mkdirSync(home, { recursive: true });
+  if (!existsSync(file)) {
+    const keys = { serviceKey: `mana_dev_${randomBytes(16).toString('hex')}`, jwtSecret: randomBytes(32).toString('hex') };
+    writeFileSync(file, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600 });
+  }
+  return JSON.parse(readFileSync(file, 'utf8')) as { serviceKey: string; jwtSecret: string };
+}
+
+/** Starts Postgres on the folder, takes hold of it, and makes the database the first time. */
+async function openEmbedded(home: string): Promise<{ url: string; close(): Promise<void> }> {
+  const cluster = await startCluster(home);
+  const holder = new pg.Client({ connectionString: cluster.url('postgres'), application_name: 'mana-credits dev' });
+  holder.on('error', () => undefined);
+  await holder.connect();
+  const { rows } = await holder.query<{ got: boolean }>('select pg_try_advisory_lock($1) as got', [FOLDER_LOCK]);
+  if (rows[0]?.got !== true) {
+    await holder.end();
+    throw new ConfigError(`The data folder ${home} is in use by another mana-credits: stop it, or set DATA_DIR to another folder.`);
+  }
+  const { rowCount } = await holder.query('select from pg_database where datname = $1', [DATABASE]);
+  if (rowCount === 0) await holder.query(`create database ${DATABASE}`);
+  return {
+    url: cluster.url(DATABASE),
+    close: async () => {
+      await holder.end();
+      await cluster.stop();
+    },
+  };
+}
+
+/** Gives the demo user something to spend; a repeat of it gives nothing. */
+async function welcome({ accounts }: Context): Promise<void> {
+  const commandId = randomUUID();
+  await accounts.execute({
+    stream: accountStream(USER),
+    command: {
+      type: 'GrantCredits',
+      amount: micro(WELCOME * MICRO_PER_CREDIT),
+      source: 'promo',
+      reason: 'demo',
+      reference: 'welcome',
+      priority: 50,
+      expiresAt: null,
+      appId: null,
+      personal: null,
+    },
+    actor: { kind: 'system', name: 'dev' },
+    key: null,
+    commandId,
+    correlationId: commandId,
+    causationId: null,
+  });
+}
+
+function greeting(url: string, serviceKey: string, jwtSecret: string | undefined): string {
+  const token = jwtSecret && createSigner({ key: jwtSecret, algorithm: 'HS256' })({
+    sub: USER,
+    role: 'user',
+    aud: 'mana',
+    iss: LOCAL_ISSUER,
+    exp: Math.floor(Date.now() / 1_000) + 30 * 24 * 3_600,
+  });
+  const service = `-H 'X-Service-Key: ${serviceKey}' -H 'Content-Type: application/json'`;
+  const api = `${url}/api/v1`;
+  return [
+    `mana-credits listens on ${url} (documentation: ${url}/docs)`,
+    '',
+    `Service key: ${serviceKey}`,
+    ...(token === undefined ? [] : [`Token of ${USER}: ${token}`]),
+    '',
+    `${USER} has credits. See the balance, hold 5, commit 3 of them:`,
+    '',
+    ...(token === undefined
+      ? [`curl -s ${api}/internal/credits/balance/${USER} ${service}; echo`]
+      : [`curl -s ${api}/credits/balance -H 'Authorization: Bearer ${token}'; echo`]),
+    `RESERVATION=$(curl -s ${api}/internal/credits/reserve ${service} -d '{"userId":"${USER}","amount":5}' | tee /dev/stderr | sed 's/.*"reservationId":"\\([^"]*\\)".*/\\1/'); echo`,
+    `curl -s ${api}/internal/credits/commit ${service} -d "{\\"reservationId\\":\\"$RESERVATION\\",\\"amount\\":3}"; echo`,
+    '',
+  ].join('\n');
+}

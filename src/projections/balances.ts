@@ -1,0 +1,79 @@
+import { sql, type Transaction } from 'kysely';
+import { type Micro } from '../events/amounts.ts';
+import type { Recorded } from '../events/event-types.ts';
+import { type BigintColumn, jsonRows, microOf, type NullableTimeColumn, type TimeColumn } from './columns.ts';
+import type { ReadDatabase, ReadModels } from './database.ts';
+import { userEvents } from './events-of.ts';
+
+export type BalancesTable = {
+  user_id: string;
+  revision: BigintColumn;
+  available: BigintColumn;
+  reserved: BigintColumn;
+  debt: BigintColumn;
+  earned: BigintColumn;
+  spent: BigintColumn;
+  due_at: NullableTimeColumn;
+  opened_at: TimeColumn;
+  updated_at: TimeColumn;
+};
+
+/** What an account shows. Amounts in micro-credits. */
+export type Balance = {
+  readonly available: Micro;
+  readonly reserved: Micro;
+  readonly debt: Micro;
+  readonly earned: Micro;
+  readonly spent: Micro;
+  /** When the next hold or lot runs out: from then on these numbers are too high. */
+  readonly dueAt: Date | null;
+  readonly revision: number;
+};
+
+/** An event carries the balances after it: the last one of each account is the row. */
+export async function applyBalances(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
+  const rows = new Map<string, object>();
+  for (const { userId, event } of userEvents(events)) {
+    const { dueAt, ...amounts } = event.data.after;
+    rows.set(userId, { user_id: userId, revision: event.revision, ...amounts, due_at: dueAt, at: event.metadata.at });
+  }
+  if (rows.size === 0) return;
+  await sql`insert into read_model.balances as b
+      (user_id, revision, available, reserved, debt, earned, spent, due_at, opened_at, updated_at)
+    select user_id, revision, available, reserved, debt, earned, spent, due_at, at, at
+    from json_to_recordset(${jsonRows([...rows.values()])}) as r (
+      user_id text, revision bigint, available bigint, reserved bigint, debt bigint, earned bigint, spent bigint,
+      due_at timestamptz, at timestamptz)
+    on conflict (user_id) do update set revision = excluded.revision, available = excluded.available,
+      reserved = excluded.reserved, debt = excluded.debt, earned = excluded.earned, spent = excluded.spent,
+      due_at = excluded.due_at, updated_at = excluded.updated_at`.execute(tx);
+}
+
+/** An account's balance; undefined where no event of it has been applied. */
+export async function findBalance(db: ReadDatabase, userId: string): Promise<Balance | undefined> {
+  const row = await db.selectFrom('balances').selectAll().where('user_id', '=', userId).executeTakeFirst();
+  return (
+    row && {
+      available: microOf(row.available),
+      reserved: microOf(row.reserved),
+      debt: microOf(row.debt),
+      earned: microOf(row.earned),
+      spent: microOf(row.spent),
+      dueAt: row.due_at,
+      revision: Number(row.revision),
+    }
+  );
+}
+
+/** Users who hold something that has run out by `now`, longest overdue first, at most `limit`; and when the next is due. */
+export async function findDue(db: ReadDatabase, now: Date, limit: number): Promise<{ readonly users: readonly string[]; readonly next: Date | null }> {
+  const rows = await db
+    .selectFrom('balances')
+    .select(['user_id', 'due_at'])
+    .where('due_at', 'is not', null)
+    .orderBy('due_at')
+    .limit(limit + 1)
+    .execute();
+  const due = rows.filter((row) => row.due_at !== null && row.due_at <= now);
+  return { users: due.slice(0, limit).map((row) => row.user_id), next: rows.find((row) => !due.includes(row))?.due_at ?? null };
+}

@@ -1,0 +1,78 @@
+import { sql, type Transaction } from 'kysely';
+import { type BigintColumn, type TimeColumn } from './columns.ts';
+import type { ReadDatabase, ReadModels } from './database.ts';
+
+/** How far each stream has been applied. */
+export type CheckpointsTable = { stream: string; revision: BigintColumn };
+
+/** Streams with an event that could not be applied. */
+export type ParkedTable = { stream: string; revision: BigintColumn; error: string; parked_at: TimeColumn };
+
+/**
+ * Locks the checkpoints of some streams in sorted order, so that no two projectors wait in a circle, and returns the
+ * revision up to which each has been applied: -1 where nothing has.
+ */
+export async function lockCheckpoints(tx: Transaction<ReadModels>, streams: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const sorted = [...streams].sort();
+  const find = () =>
+    tx.selectFrom('checkpoints').selectAll().where('stream', 'in', sorted).orderBy('stream').forUpdate().execute();
+  let rows = await find();
+  if (rows.length < sorted.length) {
+    const known = new Set(rows.map((row) => row.stream));
+    const fresh = sorted.filter((stream) => !known.has(stream));
+    await tx
+      .insertInto('checkpoints')
+      .values(fresh.map((stream) => ({ stream, revision: -1 })))
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+    rows = await find();
+  }
+  return new Map(rows.map((row) => [row.stream, Number(row.revision)]));
+}
+
+/** Moves checkpoints on. The caller holds their locks. */
+export async function moveCheckpoints(tx: Transaction<ReadModels>, revisions: ReadonlyMap<string, number>): Promise<void> {
+  if (revisions.size === 0) return;
+  await sql`update read_model.checkpoints c set revision = n.revision
+    from unnest(${[...revisions.keys()]}::text[], ${[...revisions.values()]}::bigint[]) as n (stream, revision)
+    where c.stream = n.stream`.execute(tx);
+}
+
+/** Parks a stream at an event that could not be applied, or takes it out again once it could. */
+export async function park(tx: Transaction<ReadModels>, stream: string, revision: number, error: string): Promise<void> {
+  await tx
+    .insertInto('parked')
+    .values({ stream, revision, error, parked_at: new Date().toISOString() })
+    .onConflict((conflict) => conflict.column('stream').doUpdateSet({ revision, error }))
+    .execute();
+}
+
+/** Takes streams out of the car park. */
+export async function unpark(tx: Transaction<ReadModels>, streams: readonly string[]): Promise<void> {
+  await tx.deleteFrom('parked').where('stream', 'in', [...streams]).execute();
+}
+
+/** Of these streams and revisions, those that are neither applied that far nor parked. */
+export async function findBehind(
+  db: ReadDatabase,
+  signals: readonly { readonly stream: string; readonly revision: number }[],
+): Promise<readonly { readonly stream: string; readonly revision: number }[]> {
+  const { rows } = await sql<{ stream: string; revision: string }>`select n.stream, n.revision
+    from unnest(${signals.map((one) => one.stream)}::text[], ${signals.map((one) => one.revision)}::bigint[]) as n (stream, revision)
+    left join read_model.checkpoints c on c.stream = n.stream
+    left join read_model.parked p on p.stream = n.stream
+    where coalesce(c.revision, -1) < n.revision and p.stream is null`.execute(db);
+  return rows.map((row) => ({ stream: row.stream, revision: Number(row.revision) }));
+}
+
+/** The revision up to which a stream has been applied, -1 for none. */
+export async function appliedRevision(db: ReadDatabase, stream: string): Promise<number> {
+  const row = await db.selectFrom('checkpoints').select('revision').where('stream', '=', stream).executeTakeFirst();
+  return row === undefined ? -1 : Number(row.revision);
+}
+
+/** How many streams are parked. */
+export async function countParked(db: ReadDatabase): Promise<number> {
+  const { count } = await db.selectFrom('parked').select((eb) => eb.fn.countAll<string>().as('count')).executeTakeFirstOrThrow();
+  return Number(count);
+}

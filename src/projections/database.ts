@@ -1,0 +1,26 @@
+import { Kysely, PostgresDialect } from 'kysely';
+import type pg from 'pg';
+import type { BalancesTable } from './balances.ts';
+import type { CheckpointsTable, ParkedTable } from './checkpoints.ts';
+import type { GrantsTable } from './grants.ts';
+import type { ReservationsTable } from './reservations.ts';
+import type { AppliedTable } from './router-position.ts';
+import type { TransactionsTable } from './transactions.ts';
+
+/** The tables of all read models. */
+export type ReadModels = {
+  checkpoints: CheckpointsTable;
+  parked: ParkedTable;
+  applied: AppliedTable;
+  balances: BalancesTable;
+  transactions: TransactionsTable;
+  reservations: ReservationsTable;
+  grants: GrantsTable;
+};
+
+export type ReadDatabase = Kysely<ReadModels>;
+
+/** The read models on a pool. Destroying it ends the pool. */
+export function readDatabase(pool: pg.Pool): ReadDatabase {
+  return new Kysely<ReadModels>({ dialect: new PostgresDialect({ pool }) }).withSchema('read_model');
+}

@@ -1,0 +1,102 @@
+import { sql, type Transaction } from 'kysely';
+import type { LotAmounts } from '../events/account-events.ts';
+import { type Micro, plus, ZERO } from '../events/amounts.ts';
+import type { Recorded } from '../events/event-types.ts';
+import { type BigintColumn, jsonRows, microOf, type NullableTimeColumn, type TimeColumn } from './columns.ts';
+import type { ReadDatabase, ReadModels } from './database.ts';
+import { type UserEvent, userEvents } from './events-of.ts';
+
+export type GrantsTable = {
+  user_id: string;
+  revision: BigintColumn;
+  source: string;
+  reason: string;
+  reference: string;
+  amount: BigintColumn;
+  available: BigintColumn;
+  held: BigintColumn;
+  priority: number;
+  expires_at: NullableTimeColumn;
+  created_at: TimeColumn;
+};
+
+/** Writes new grants, and what later events took from them, held of them and gave back. */
+export async function applyGrants(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
+  const accounts = userEvents(events);
+  const made = accounts.flatMap(madeBy);
+  if (made.length > 0) {
+    await sql`insert into read_model.grants
+      select * from json_populate_recordset(null::read_model.grants, ${jsonRows(made)})`.execute(tx);
+  }
+  const changes = changesBy(accounts);
+  if (changes.length === 0) return;
+  await sql`update read_model.grants g set available = g.available + c.available, held = g.held + c.held
+    from json_to_recordset(${jsonRows(changes)}) as c (user_id text, revision bigint, available bigint, held bigint)
+    where g.user_id = c.user_id and g.revision = c.revision`.execute(tx);
+}
+
+function madeBy({ userId, event }: UserEvent): object[] {
+  if (event.type !== 'CreditsGranted') return [];
+  const { amount, source, reason, reference, priority, expiresAt } = event.data;
+  const named = { user_id: userId, revision: event.revision, source, reason, reference, priority };
+  return [{ ...named, amount, available: amount, held: 0, expires_at: expiresAt, created_at: event.metadata.at }];
+}
+
+type Change = { user_id: string; revision: number; available: Micro; held: Micro };
+
+/** What some events do to each lot, in sum. */
+function changesBy(accounts: readonly UserEvent[]): Change[] {
+  const changes = new Map<string, Change>();
+  const add = (userId: string, lots: LotAmounts, available: 1 | 0 | -1, held: 1 | 0 | -1) => {
+    for (const [revision, amount] of lots) {
+      const key = `${userId} ${revision}`;
+      const change = changes.get(key) ?? { user_id: userId, revision, available: ZERO, held: ZERO };
+      changes.set(key, {
+        ...change,
+        available: plus(change.available, (amount * available) as Micro),
+        held: plus(change.held, (amount * held) as Micro),
+      });
+    }
+  };
+  for (const { userId, event } of accounts) {
+    switch (event.type) {
+      case 'AccountOpened':
+      case 'CreditsGranted':
+        break;
+      case 'CreditsReserved':
+        add(userId, event.data.lots, -1, 1);
+        break;
+      case 'CreditsConsumed':
+        add(userId, event.data.fromHold, 0, -1);
+        add(userId, event.data.fromAvailable, -1, 0);
+        add(userId, event.data.returned, 1, -1);
+        add(userId, event.data.lapsed, 0, -1);
+        break;
+      case 'ReservationReleased':
+        add(userId, event.data.returned, 1, -1);
+        add(userId, event.data.lapsed, 0, -1);
+        break;
+      case 'Expired':
+        add(userId, event.data.returned, 1, -1);
+        add(userId, event.data.lots, -1, 0);
+        break;
+      default:
+        event satisfies never;
+    }
+  }
+  return [...changes.values()];
+}
+
+/** What of a user's credits runs out and when, soonest first, at most `limit` lots. Amounts in micro-credits. */
+export async function findExpiring(db: ReadDatabase, userId: string, limit: number): Promise<readonly { amount: Micro; at: Date }[]> {
+  const rows = await db
+    .selectFrom('grants')
+    .select(['available', 'expires_at'])
+    .where('user_id', '=', userId)
+    .where('expires_at', 'is not', null)
+    .where('available', '>', '0')
+    .orderBy('expires_at')
+    .limit(limit)
+    .execute();
+  return rows.flatMap(({ available, expires_at: at }) => (at === null ? [] : [{ amount: microOf(available), at }]));
+}

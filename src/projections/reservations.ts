@@ -1,0 +1,124 @@
+import { sql, type Transaction } from 'kysely';
+import { type Micro, plus, ZERO } from '../events/amounts.ts';
+import type { Recorded } from '../events/event-types.ts';
+import { sumOfLots } from '../events/legs.ts';
+import { appOf } from '../events/metadata.ts';
+import { type BigintColumn, jsonRows, microOf, type NullableTimeColumn, type TimeColumn } from './columns.ts';
+import type { ReadDatabase, ReadModels } from './database.ts';
+import { type UserEvent, userEvents } from './events-of.ts';
+
+export type ReservationStatus = 'held' | 'consumed' | 'released' | 'expired';
+
+export type ReservationsTable = {
+  user_id: string;
+  revision: BigintColumn;
+  status: ReservationStatus;
+  amount: BigintColumn;
+  taken: BigintColumn;
+  released: BigintColumn;
+  app: string;
+  app_id: string | null;
+  operation: string | null;
+  personal: string | null;
+  created_at: TimeColumn;
+  expires_at: TimeColumn;
+  settled_at: NullableTimeColumn;
+};
+
+/** A hold and how it stands. Amounts in micro-credits. */
+export type Reservation = {
+  readonly userId: string;
+  readonly revision: number;
+  readonly status: ReservationStatus;
+  readonly amount: Micro;
+  /** What its commit took. */
+  readonly taken: Micro;
+  /** What went back, at its commit, release or end. */
+  readonly released: Micro;
+  readonly app: string;
+  readonly appId: string | null;
+  readonly operation: string | null;
+  readonly personal: string | null;
+  readonly createdAt: Date;
+  readonly expiresAt: Date;
+  readonly settledAt: Date | null;
+};
+
+/** Writes new holds and settles old ones. A hold that ran out may still be settled by a late commit or release. */
+export async function applyReservations(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
+  const accounts = userEvents(events);
+  const made = accounts.flatMap(madeBy);
+  if (made.length > 0) {
+    await sql`insert into read_model.reservations
+      select * from json_populate_recordset(null::read_model.reservations, ${jsonRows(made)})`.execute(tx);
+  }
+  // A hold that ran out and was settled late, both in one batch: the last word counts.
+  const settled = new Map(accounts.flatMap(settledBy).map((one) => [`${one.user_id} ${one.revision}`, one]));
+  if (settled.size === 0) return;
+  await sql`update read_model.reservations r set status = s.status, taken = s.taken, settled_at = s.at,
+      released = case when r.status = 'expired' then r.released else s.released end
+    from json_to_recordset(${jsonRows([...settled.values()])}) as s (
+      user_id text, revision bigint, status text, taken bigint, released bigint, at timestamptz)
+    where r.user_id = s.user_id and r.revision = s.revision`.execute(tx);
+}
+
+function madeBy({ userId, event }: UserEvent): object[] {
+  if (event.type !== 'CreditsReserved') return [];
+  const { amount, appId, operation, personal, expiresAt } = event.data;
+  const { at, actor } = event.metadata;
+  const none = { taken: 0, released: 0, settled_at: null };
+  const whose = { user_id: userId, revision: event.revision, status: 'held', app: appOf(actor), app_id: appId };
+  return [{ ...whose, ...none, amount, operation, personal, created_at: at, expires_at: expiresAt }];
+}
+
+type Settled = { user_id: string; revision: number; status: ReservationStatus; taken: Micro; released: Micro; at: string };
+
+function settledBy({ userId, event }: UserEvent): Settled[] {
+  const settle = (revision: number, status: ReservationStatus, taken: Micro, released: Micro): Settled => {
+    return { user_id: userId, revision, status, taken, released, at: event.metadata.at };
+  };
+  switch (event.type) {
+    case 'CreditsConsumed': {
+      const { reservation, amount, returned, lapsed } = event.data;
+      if (reservation === null) return [];
+      return [settle(reservation, 'consumed', amount, plus(sumOfLots(returned), sumOfLots(lapsed)))];
+    }
+    case 'ReservationReleased':
+      return [settle(event.data.reservation, 'released', ZERO, event.data.amount)];
+    case 'Expired':
+      return event.data.holds.map(([revision, amount]) => settle(revision, 'expired', ZERO, amount));
+    case 'AccountOpened':
+    case 'CreditsGranted':
+    case 'CreditsReserved':
+      return [];
+    default:
+      return event satisfies never;
+  }
+}
+
+/** A hold by the event that made it; undefined where it was not applied yet, or never was. */
+export async function findReservation(db: ReadDatabase, userId: string, revision: number): Promise<Reservation | undefined> {
+  const row = await db
+    .selectFrom('reservations')
+    .selectAll()
+    .where('user_id', '=', userId)
+    .where('revision', '=', String(revision))
+    .executeTakeFirst();
+  return (
+    row && {
+      userId,
+      revision,
+      status: row.status,
+      amount: microOf(row.amount),
+      taken: microOf(row.taken),
+      released: microOf(row.released),
+      app: row.app,
+      appId: row.app_id,
+      operation: row.operation,
+      personal: row.personal,
+      createdAt: row.created_at,
+      expiresAt: row.expires_at,
+      settledAt: row.settled_at,
+    }
+  );
+}

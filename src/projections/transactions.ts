@@ -1,0 +1,170 @@
+import { sql, type Transaction } from 'kysely';
+import { minus, type Micro, ZERO } from '../events/amounts.ts';
+import type { AccountEvent, GrantSource } from '../events/account-events.ts';
+import type { Recorded } from '../events/event-types.ts';
+import { sumOfLots } from '../events/legs.ts';
+import { appOf } from '../events/metadata.ts';
+import { type BigintColumn, jsonRows, type NullableBigintColumn, type NullableTimeColumn, type TimeColumn } from './columns.ts';
+import type { ReadDatabase, ReadModels } from './database.ts';
+import { availableChange, type UserEvent, userEvents } from './events-of.ts';
+
+export type TransactionType =
+  | 'purchase' | 'usage' | 'refund' | 'gift' | 'grant' | 'reserve' | 'release' | 'expiry' | 'adjustment'; // biome-ignore format: one line a group
+export type TransactionStatus = 'pending' | 'completed' | 'cancelled';
+
+export type TransactionsTable = {
+  user_id: string;
+  revision: BigintColumn;
+  type: TransactionType;
+  status: TransactionStatus;
+  amount: BigintColumn;
+  balance_before: BigintColumn;
+  balance_after: BigintColumn;
+  app: string;
+  app_id: string | null;
+  operation: string | null;
+  reservation: NullableBigintColumn;
+  idempotency_key: string | null;
+  personal: string | null;
+  created_at: TimeColumn;
+  completed_at: NullableTimeColumn;
+};
+
+/** A transaction as the event it stands for tells it. Amounts in micro-credits, negative where credits left. */
+export type TransactionRow = {
+  readonly user_id: string;
+  readonly revision: number;
+  readonly type: TransactionType;
+  readonly status: TransactionStatus;
+  readonly amount: Micro;
+  readonly balance_before: Micro;
+  readonly balance_after: Micro;
+  readonly app: string;
+  readonly app_id: string | null;
+  readonly operation: string | null;
+  readonly reservation: number | null;
+  readonly idempotency_key: string | null;
+  readonly personal: string | null;
+  readonly created_at: string;
+  readonly completed_at: string | null;
+};
+
+type Kind = Pick<TransactionRow, 'type' | 'amount'> & { readonly pending?: boolean };
+
+/** The transaction that an event is to its user; undefined where it is none (an account that was opened). */
+export function transactionOf({ userId, event }: UserEvent): TransactionRow | undefined {
+  const kind = kindOf(event);
+  if (kind === undefined) return undefined;
+  const { data, metadata } = event;
+  const after = data.after.available;
+  return {
+    user_id: userId,
+    revision: event.revision,
+    type: kind.type,
+    status: kind.pending === true ? 'pending' : 'completed',
+    amount: kind.amount,
+    balance_before: minus(after, availableChange(event)),
+    balance_after: after,
+    app: appOf(metadata.actor),
+    app_id: 'appId' in data ? data.appId : null,
+    operation: 'operation' in data ? data.operation : null,
+    reservation: 'reservation' in data ? data.reservation : null,
+    idempotency_key: metadata.idempotencyKey,
+    personal: 'personal' in data ? data.personal : null,
+    created_at: metadata.at,
+    completed_at: kind.pending === true ? null : metadata.at,
+  };
+}
+
+function kindOf(event: Recorded<AccountEvent>): Kind | undefined {
+  switch (event.type) {
+    case 'AccountOpened':
+      return undefined;
+    case 'CreditsGranted':
+      return { type: typeOfGrant(event.data.source), amount: event.data.amount };
+    case 'CreditsReserved':
+      return { type: 'reserve', amount: minus(ZERO, event.data.amount), pending: true };
+    case 'CreditsConsumed':
+      return { type: 'usage', amount: minus(ZERO, event.data.amount) };
+    case 'ReservationReleased':
+      return { type: 'release', amount: sumOfLots(event.data.returned) };
+    case 'Expired':
+      return { type: 'expiry', amount: availableChange(event) };
+    default:
+      return event satisfies never;
+  }
+}
+
+function typeOfGrant(source: GrantSource): TransactionType {
+  switch (source) {
+    case 'purchase':
+    case 'gift':
+    case 'adjustment':
+      return source;
+    case 'goodwill':
+      return 'refund';
+    case 'promo':
+    case 'signup':
+      return 'grant';
+    default:
+      return source satisfies never;
+  }
+}
+
+/** Writes the transactions; a hold's own is completed by its commit, cancelled by its release or its end. */
+export async function applyTransactions(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
+  const accounts = userEvents(events);
+  const rows = accounts.flatMap((one) => transactionOf(one) ?? []);
+  if (rows.length === 0) return;
+  await sql`insert into read_model.transactions
+    select * from json_populate_recordset(null::read_model.transactions, ${jsonRows(rows)})`.execute(tx);
+  const settled = accounts.flatMap(settledHolds);
+  if (settled.length === 0) return;
+  await sql`update read_model.transactions t set status = s.status, completed_at = s.at
+    from json_to_recordset(${jsonRows(settled)}) as s (user_id text, revision bigint, status text, at timestamptz)
+    where t.user_id = s.user_id and t.revision = s.revision and t.status = 'pending'`.execute(tx);
+}
+
+function settledHolds({ userId, event }: UserEvent): { user_id: string; revision: number; status: TransactionStatus; at: string }[] {
+  const settle = (revision: number, status: TransactionStatus) => ({ user_id: userId, revision, status, at: event.metadata.at });
+  switch (event.type) {
+    case 'CreditsConsumed':
+      return event.data.reservation === null ? [] : [settle(event.data.reservation, 'completed')];
+    case 'ReservationReleased':
+      return [settle(event.data.reservation, 'cancelled')];
+    case 'Expired':
+      return event.data.holds.map(([revision]) => settle(revision, 'cancelled'));
+    case 'AccountOpened':
+    case 'CreditsGranted':
+    case 'CreditsReserved':
+      return [];
+    default:
+      return event satisfies never;
+  }
+}
+
+/** A user's transactions, newest first. */
+export async function listTransactions(
+  db: ReadDatabase,
+  userId: string,
+  { limit, offset }: { readonly limit: number; readonly offset: number },
+): Promise<readonly TransactionRow[]> {
+  const rows = await db
+    .selectFrom('transactions')
+    .selectAll()
+    .where('user_id', '=', userId)
+    .orderBy('revision', 'desc')
+    .limit(limit)
+    .offset(offset)
+    .execute();
+  return rows.map((row) => ({
+    ...row,
+    revision: Number(row.revision),
+    amount: Number(row.amount) as Micro,
+    balance_before: Number(row.balance_before) as Micro,
+    balance_after: Number(row.balance_after) as Micro,
+    reservation: row.reservation === null ? null : Number(row.reservation),
+    created_at: row.created_at.toISOString(),
+    completed_at: row.completed_at?.toISOString() ?? null,
+  }));
+}

@@ -1,0 +1,46 @@
+import type { Logger } from 'pino';
+import { ConfigError } from './config.ts';
+
+/** In ms: what isn't closed by then is cut. */
+const CLOSE_WITHIN = 15_000;
+
+/** On SIGTERM and Ctrl-C: closes once, in order, and ends the process. A second signal ends it at once. */
+export function closeOnSignal(log: Logger, close: () => Promise<void>): void {
+  let closing = false;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (closing) process.exit(1);
+    closing = true;
+    log.info({ signal }, 'closing');
+    setTimeout(() => {
+      log.error('not closed in time');
+      process.exit(1);
+    }, CLOSE_WITHIN).unref();
+    close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'closing failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+}
+
+/** Runs a process' entry: a fault that people can mend is one clear message and exit code 1. */
+export async function runEntry(main: () => Promise<void>): Promise<void> {
+  try {
+    await main();
+  } catch (error) {
+    console.error(messageOf(error));
+    process.exit(1);
+  }
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof ConfigError) return error.message;
+  const { code, port, message } = error as { code?: string; port?: number; message?: string };
+  if (code === 'EADDRINUSE') return `Port ${port} is in use: stop what listens there, or set PORT to another.`;
+  if (code === 'ECONNREFUSED') return `Nothing answers at the DATABASE_URL (${message ?? 'connection refused'}).`;
+  return message === undefined || message === '' ? String(error) : message;
+}

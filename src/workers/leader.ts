@@ -1,0 +1,53 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import type { Logger } from 'pino';
+
+const RETRY = 1_000;
+
+/**
+ * Runs something in one process at a time. The leader is whoever holds a Postgres advisory lock; the lock lives as
+ * long as its connection, so a killed leader is followed by another within moments. Where the connection is lost the
+ * duty is told to stop, and the election begins anew.
+ */
+export function lead(
+  { lock, makeClient, log }: { readonly lock: number; readonly makeClient: () => pg.Client; readonly log: Logger },
+  duty: (signal: AbortSignal) => Promise<void>,
+): { close(): Promise<void> } {
+  const stop = new AbortController();
+
+  const term = async (): Promise<void> => {
+    const client = makeClient();
+    const over = new AbortController();
+    const signal = AbortSignal.any([stop.signal, over.signal]);
+    client.once('end', () => over.abort());
+    try {
+      await client.connect();
+      while (!signal.aborted) {
+        const { rows } = await client.query<{ got: boolean }>('select pg_try_advisory_lock($1) as got', [lock]);
+        if (rows[0]?.got === true) await duty(signal);
+        else await pause(RETRY, signal);
+      }
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  };
+
+  const run = async (): Promise<void> => {
+    while (!stop.signal.aborted) {
+      await term().catch((error: unknown) => log.warn({ err: error }, 'a term as leader ended early'));
+      await pause(RETRY, stop.signal);
+    }
+  };
+  const running = run();
+  return {
+    close: async () => {
+      stop.abort();
+      await running;
+    },
+  };
+}
+
+/** Waits, or until the signal says to stop. */
+export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await delay(milliseconds, undefined, { signal }).catch(() => undefined);
+}

@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Position, PositionedEvent, Store } from '../events/store.ts';
+import { findBehind } from '../projections/checkpoints.ts';
+import type { ReadDatabase } from '../projections/database.ts';
+import type { Signal } from '../projections/project.ts';
+import { readAppliedPosition, writeAppliedPosition } from '../projections/router-position.ts';
+import { pause } from './leader.ts';
+import type { SignalQueue } from './queues.ts';
+
+/*
+ * The router follows the log and signals which streams advanced. Jobs are hints: what is applied stands in the
+ * checkpoints alone, and the router goes by them.
+ *
+ *   log ─▶ signals by partition ─▶ queue ─▶ projectors ─▶ checkpoints
+ *                │                                            │
+ *                └── open batches ◀── applied? signal again ◀─┘ ──▶ position, where the next router starts
+ */
+
+const PARTITIONS = 4;
+const READ_TOGETHER = 2_000;
+/** Batches that are signalled and not yet seen to be applied, at the most. */
+const MAX_OPEN = 32;
+/** In ms: signals of this time go out together, since the queue's jobs are dear and streams advance again and again. */
+const ROUND = 40;
+const CHECK_EVERY = 50;
+const SIGNAL_AGAIN = 2_000;
+
+type OpenBatch = { readonly position: Position; behind: readonly Signal[]; signalledAt: number };
+
+export type RouterParts = {
+  readonly store: Pick<Store, 'subscribe'>;
+  readonly db: ReadDatabase;
+  readonly queue: SignalQueue;
+  readonly log: Logger;
+};
+
+/** Routes until told to stop. One process at a time: run it under lead(). */
+export async function route({ store, db, queue, log }: RouterParts, stop: AbortSignal): Promise<void> {
+  const failed = new AbortController();
+  const signal = AbortSignal.any([stop, failed.signal]);
+  const open: OpenBatch[] = [];
+  const after = await readAppliedPosition(db);
+
+  const follow = async (): Promise<void> => {
+    for await (const events of store.subscribe({ after, limit: READ_TOGETHER, signal })) {
+      const behind = signalsOf(events);
+      await queue.send(partitioned(behind));
+      open.push({ position: events.at(-1)?.position ?? after, behind, signalledAt: Date.now() });
+      await pause(ROUND, signal);
+      while (open.length >= MAX_OPEN && !signal.aborted) await pause(CHECK_EVERY, signal);
+    }
+  };
+
+  const confirm = async (): Promise<void> => {
+    while (!signal.aborted) {
+      await pause(CHECK_EVERY, signal);
+      await confirmOpen();
+    }
+  };
+
+  const confirmOpen = async (): Promise<void> => {
+    let applied: Position | undefined;
+    for (let batch = open[0]; batch !== undefined; batch = open[0]) {
+      batch.behind = await findBehind(db, batch.behind);
+      if (batch.behind.length > 0) {
+        if (Date.now() - batch.signalledAt > SIGNAL_AGAIN) {
+          log.info({ streams: batch.behind.length }, 'signalling again');
+          batch.signalledAt = Date.now();
+          await queue.send(partitioned(batch.behind));
+        }
+        break;
+      }
+      applied = batch.position;
+      open.shift();
+    }
+    if (applied !== undefined) await writeAppliedPosition(db, applied);
+  };
+
+  // If either fails the other stops too, and the router is started again from what is applied.
+  await Promise.all([follow(), confirm()].map((half) => half.finally(() => failed.abort())));
+}
+
+/** Each stream once, at the highest revision. */
+function signalsOf(events: readonly PositionedEvent[]): readonly Signal[] {
+  const highest = new Map<string, number>();
+  for (const { stream, revision } of events) highest.set(stream, Math.max(revision, highest.get(stream) ?? -1));
+  return [...highest].map(([stream, revision]) => ({ stream, revision }));
+}
+
+/** Signals by the hash of their stream: a stream is always in the same partition. */
+function partitioned(signals: readonly Signal[]): readonly (readonly Signal[])[] {
+  const partitions = Array.from({ length: PARTITIONS }, (): Signal[] => []);
+  for (const one of signals) {
+    const hash = createHash('md5').update(one.stream).digest().readUInt32BE(0);
+    partitions[hash % PARTITIONS]?.push(one);
+  }
+  return partitions;
+}

@@ -1,0 +1,41 @@
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import type { Accounts } from '../commands/account-decider.ts';
+import type { Clock } from '../events/clock.ts';
+import type { Store } from '../events/store.ts';
+import type { ReadDatabase } from '../projections/database.ts';
+import { expireDue } from './expirer.ts';
+import { lead } from './leader.ts';
+import { createProjector } from './projector.ts';
+import { openQueue, type QueueConnection, workQueue } from './queues.ts';
+import { route } from './router.ts';
+
+/** Names of the duties that one process at a time has, as advisory locks. */
+const ROUTER_LOCK = 7_041_852;
+const EXPIRER_LOCK = 7_041_853;
+const PROJECTIONS_AT_ONCE = 2;
+
+export type WorkerParts = {
+  readonly store: Store;
+  readonly db: ReadDatabase;
+  readonly accounts: Accounts;
+  readonly clock: Clock;
+  readonly queue: QueueConnection;
+  readonly makeClient: () => pg.Client;
+  readonly log: Logger;
+};
+
+/** Starts all that works behind the requests: projectors here, and router and expirer wherever this process leads. */
+export function startWorkers({ store, db, accounts, clock, queue, makeClient, log }: WorkerParts): { close(): Promise<void> } {
+  const signals = openQueue(queue, log);
+  const projector = workQueue(queue, { concurrency: PROJECTIONS_AT_ONCE, log }, createProjector({ db, store, log }));
+  const router = lead({ lock: ROUTER_LOCK, makeClient, log }, (signal) => route({ store, db, queue: signals, log }, signal));
+  const expirer = lead({ lock: EXPIRER_LOCK, makeClient, log }, (signal) => expireDue({ db, accounts, clock, log }, signal));
+  return {
+    async close() {
+      await Promise.all([router.close(), expirer.close()]);
+      await projector.close();
+      await signals.close();
+    },
+  };
+}

@@ -1,0 +1,140 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+/*
+ * Who may import whom, shown on a tree of its own under the project's own settings: the linter must refuse what the
+ * table of imports forbids, and nothing else. Each file of the tree holds one import a line, so a finding's line names
+ * its case.
+ */
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+const FORBIDDEN: readonly (readonly [from: string, imported: string])[] = [
+  ['src/events/a.ts', '../commands/a.ts'],
+  ['src/events/a.ts', '../projections/a.ts'],
+  ['src/events/a.ts', '../api/a.ts'],
+  ['src/events/a.ts', '../workers/a.ts'],
+  ['src/events/a.ts', '../context.ts'],
+  ['src/events/a.ts', '../database.ts'],
+  ['src/events/postgres/a.ts', '../../commands/a.ts'],
+  ['src/events/a.ts', '../config.ts'],
+  ['src/events/a.ts', 'bullmq'],
+  ['src/commands/a.ts', '../projections/a.ts'],
+  ['src/commands/a.ts', '../api/a.ts'],
+  ['src/commands/a.ts', '../workers/a.ts'],
+  ['src/commands/a.ts', '../events/store.ts'],
+  ['src/commands/a.ts', '../events/postgres/a.ts'],
+  ['src/commands/a.ts', './handle.ts'],
+  ['src/commands/a.ts', './write-path/envelope.ts'],
+  ['src/commands/a.ts', 'node:crypto'],
+  ['src/commands/a.ts', 'pg'],
+  ['src/commands/handle.ts', '../projections/a.ts'],
+  ['src/commands/handle.ts', '../workers/a.ts'],
+  ['src/commands/write-path/a.ts', '../../projections/a.ts'],
+  ['src/commands/write-path/a.ts', '../../api/a.ts'],
+  ['src/commands/write-path/a.ts', 'bullmq'],
+  ['src/projections/a.ts', '../commands/a.ts'],
+  ['src/projections/a.ts', '../api/a.ts'],
+  ['src/projections/a.ts', '../workers/a.ts'],
+  ['src/projections/a.ts', 'ioredis'],
+  ['src/api/a.ts', '../workers/a.ts'],
+  ['src/api/a.ts', '../events/postgres/a.ts'],
+  ['src/api/a.ts', '../context.ts'],
+  ['src/api/a.ts', '../server.ts'],
+  ['src/api/a.ts', 'bullmq'],
+  ['src/api/a.ts', 'ioredis'],
+  ['src/api/a.ts', 'pg'],
+  ['src/workers/a.ts', '../api/a.ts'],
+  ['src/workers/a.ts', '../context.ts'],
+  ['src/workers/a.ts', '../embedded/a.ts'],
+  ['src/workers/a.ts', 'fastify'],
+  ['bench/ledger/a.ts', '../../src/commands/a.ts'],
+  ['bench/ledger/a.ts', '../../src/projections/a.ts'],
+];
+
+const ALLOWED: readonly (readonly [from: string, imported: string])[] = [
+  ['src/events/postgres/a.ts', '../store.ts'],
+  ['src/events/postgres/a.ts', 'pg'],
+  ['src/commands/a.ts', '../events/amounts.ts'],
+  ['src/commands/handle.ts', '../events/store.ts'],
+  ['src/commands/handle.ts', './write-path/a.ts'],
+  ['src/commands/write-path/a.ts', '../../events/store.ts'],
+  ['src/projections/a.ts', '../events/amounts.ts'],
+  ['src/projections/a.ts', '../database.ts'],
+  ['src/api/a.ts', '../commands/a.ts'],
+  ['src/api/a.ts', '../projections/a.ts'],
+  ['src/workers/a.ts', '../commands/a.ts'],
+  ['src/workers/a.ts', '../projections/a.ts'],
+  ['src/workers/a.ts', '../events/store.ts'],
+  ['src/workers/a.ts', 'bullmq'],
+  ['src/server.ts', './api/a.ts'],
+  ['src/context.ts', './workers/a.ts'],
+  ['src/migrate.ts', './workers/a.ts'],
+  ['src/embedded/a.ts', '../migrate.ts'],
+];
+
+/** What may be named as a type where its value may not be imported. */
+const TYPES_ONLY: readonly (readonly [from: string, imported: string])[] = [
+  ['src/api/a.ts', '../context.ts'],
+  ['src/workers/a.ts', '../context.ts'],
+  ['src/events/a.ts', '../config.ts'],
+  ['src/commands/a.ts', './write-path/envelope.ts'],
+];
+
+type Case = { readonly from: string; readonly statement: string };
+
+const refusedCases = casesOf('refused', FORBIDDEN);
+const takenCases = [...casesOf('taken', ALLOWED), ...casesOf('type', TYPES_ONLY)];
+
+describe('who imports whom', () => {
+  let folder: string;
+  let found: ReadonlySet<string>;
+  const files = filesOf([...refusedCases, ...takenCases]);
+  const placeOf = ({ from, statement }: Case): string => `${from}:${(files.get(from)?.indexOf(statement) ?? -1) + 1}`;
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'mana-house-'));
+    for (const file of ['.oxlintrc.json', 'tsconfig.json', 'test/house/money-rules.js'])
+      cpSync(join(ROOT, file), join(folder, file));
+    symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+    for (const [file, lines] of files) {
+      mkdirSync(dirname(join(folder, file)), { recursive: true });
+      writeFileSync(join(folder, file), lines.join('\n'));
+    }
+    found = forbiddenImports(folder);
+  });
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it.each(refusedCases)('refuses "$statement" in $from', (one) => {
+    expect(found).toContain(placeOf(one));
+  });
+
+  it.each(takenCases)('takes "$statement" in $from', (one) => {
+    expect(found).not.toContain(placeOf(one));
+  });
+});
+
+/** Names are told apart, since several cases stand in one file. */
+function casesOf(kind: 'refused' | 'taken' | 'type', pairs: typeof FORBIDDEN): readonly Case[] {
+  const verb = kind === 'type' ? 'import type' : 'import';
+  return pairs.map(([from, imported], index) => ({ from, statement: `${verb} { one as ${kind}${index} } from '${imported}';` }));
+}
+
+function filesOf(cases: readonly Case[]): ReadonlyMap<string, readonly string[]> {
+  const files = new Map<string, string[]>();
+  for (const { from, statement } of cases) files.set(from, [...(files.get(from) ?? []), statement]);
+  return files;
+}
+
+/** Where the linter finds an import that its file may not have, as `file:line`. */
+function forbiddenImports(folder: string): ReadonlySet<string> {
+  const linter = join(folder, 'node_modules', 'oxlint', 'bin', 'oxlint');
+  const { stdout, stderr } = spawnSync(process.execPath, [linter, '--format=unix'], { cwd: folder, encoding: 'utf8' });
+  const findings = stdout.split('\n').filter((line) => line.includes('no-restricted-imports'));
+  if (findings.length === 0) throw new Error(`the linter found nothing at all:\n${stdout}${stderr}`);
+  return new Set(findings.map((line) => line.split(':').slice(0, 2).join(':')));
+}

@@ -1,0 +1,55 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { TestProject } from 'vitest/node';
+import { type Cluster, startCluster } from '../../src/embedded/cluster.ts';
+import { migrate } from '../../src/migrate.ts';
+
+/** The database that every test's own is a copy of. */
+export const TEMPLATE = 'mana_template';
+
+declare module 'vitest' {
+  // Merged with vitest's own: what is provided here, test files inject.
+  interface ProvidedContext {
+    /** The URL of the server's `postgres` database, as its superuser. */
+    adminUrl: string;
+  }
+}
+
+/** One Postgres for the whole run, with a migrated template database. Returns what stops and removes it. */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const home = mkdtempSync(join(tmpdir(), 'mana-test-'));
+  let cluster: Cluster | undefined;
+  const teardown = async (): Promise<void> => {
+    try {
+      await cluster?.stop();
+    } finally {
+      rmSync(home, { recursive: true, force: true });
+    }
+  };
+  try {
+    // As root Postgres runs under an account of its own, which must get in.
+    chmodSync(home, 0o755);
+    cluster = await startCluster(home);
+    await makeTemplate(cluster);
+    project.provide('adminUrl', cluster.url('postgres'));
+    return teardown;
+  } catch (error) {
+    await teardown();
+    throw error;
+  }
+}
+
+async function makeTemplate(cluster: Cluster): Promise<void> {
+  const admin = new pg.Client({ connectionString: cluster.url('postgres') });
+  await admin.connect();
+  try {
+    await admin.query(`create database ${TEMPLATE}`);
+    await migrate(cluster.url(TEMPLATE));
+    // A template that somebody is connected to can't be copied.
+    await admin.query(`alter database ${TEMPLATE} with is_template true allow_connections false`);
+  } finally {
+    await admin.end();
+  }
+}

@@ -1,0 +1,33 @@
+import { expect } from 'vitest';
+import type { Account } from '../../src/commands/account.ts';
+import type { AccountEvent, Balances } from '../../src/events/account-events.ts';
+import { legsOf } from '../../src/events/legs.ts';
+import type { Recorded } from '../../src/events/event-types.ts';
+
+/**
+ * Holds an event against what must be true of every one: its legs sum to zero and explain the balances after it, no
+ * balance is negative, and the lots and holds of the account behind it add up to them and to the next due time.
+ */
+export function expectSound(event: Recorded<AccountEvent>, before: Balances, account: Account): void {
+  const { after } = event.data;
+  const moved = new Map<string, number>();
+  for (const { account: name, amount } of legsOf(event)) moved.set(name, (moved.get(name) ?? 0) + amount);
+  expect(sum([...moved.values()])).toBe(0);
+  expect(before.available + (moved.get(`available:${event.stream}`) ?? 0)).toBe(after.available);
+  expect(before.reserved + (moved.get(`reserved:${event.stream}`) ?? 0)).toBe(after.reserved);
+  expect(Math.min(after.available, after.reserved, after.debt, after.earned, after.spent)).toBeGreaterThanOrEqual(0);
+
+  if (account.status === 'unopened') throw new Error('an event leaves an open account');
+  const { lots, holds } = account;
+  expect(account.balances).toEqual(after);
+  expect(sum(lots.map(({ available }) => available))).toBe(after.available);
+  expect(sum(lots.map(({ held }) => held))).toBe(after.reserved);
+  expect(sum(holds.map(({ amount }) => amount))).toBe(after.reserved);
+  for (const { available, held } of lots) expect(Math.min(available, held)).toBeGreaterThanOrEqual(0);
+  const due = [...holds.map(({ expiresAt }) => expiresAt), ...lots.flatMap((lot) => (lot.available > 0 ? (lot.expiresAt ?? []) : []))];
+  expect(after.dueAt).toBe(due.length === 0 ? null : new Date(Math.min(...due)).toISOString());
+}
+
+function sum(amounts: readonly number[]): number {
+  return amounts.reduce((total, amount) => total + amount, 0);
+}
