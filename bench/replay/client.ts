@@ -1,4 +1,4 @@
-import { Agent, request } from 'node:http';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** How often a request is repeated where the answer says that it may be, or there is none. */
@@ -44,15 +44,7 @@ export function createClient(base: URL, serviceKey: string, connections: number)
           text += chunk;
         });
         response.once('error', reject);
-        response.once('end', () => {
-          const token = response.headers['x-ledger-revision'];
-          try {
-            const parsed = JSON.parse(text) as Answer['body'];
-            resolve({ status: response.statusCode ?? 0, body: parsed, token: typeof token === 'string' ? token : undefined });
-          } catch (error) {
-            reject(new Error(`${method} ${path} answered ${response.statusCode} with what is no JSON`, { cause: error }));
-          }
-        });
+        response.once('end', () => resolve(answerOf(response, text)));
       });
       sent.once('error', reject);
       sent.end(body);
@@ -76,4 +68,16 @@ export function createClient(base: URL, serviceKey: string, connections: number)
     get: (path, atLeast) => call('GET', path, atLeast === undefined ? common : { ...common, 'x-min-revision': atLeast }),
     close: () => agent.destroy(),
   };
+}
+
+/** What is no JSON counts as an answer without fields: its status says enough. */
+function answerOf({ statusCode = 0, headers }: IncomingMessage, text: string): Answer {
+  const token = headers['x-ledger-revision'];
+  let body: Answer['body'] = {};
+  try {
+    body = JSON.parse(text) as Answer['body'];
+  } catch {
+    body = { text };
+  }
+  return { status: statusCode, body, token: typeof token === 'string' ? token : undefined };
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import { type FastifyBaseLogger, type FastifyInstance, fastify } from 'fastify';
+import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify';
 import { jsonSchemaTransform, validatorCompiler } from 'fastify-type-provider-zod';
 import { type AuthOptions, registerAuth } from './auth.ts';
 import { balanceRoutes } from './balance-routes.ts';
@@ -27,7 +27,7 @@ export async function buildApp(
 ): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: options.log,
-    disableRequestLogging: options.log.level !== 'debug',
+    logController: new LogController({ disableRequestLogging: options.log.level !== 'debug' }),
     bodyLimit: BODY_LIMIT,
     // A request's id is its correlation id: given by the caller, or made here.
     genReqId: ({ headers }) => {

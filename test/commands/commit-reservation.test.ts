@@ -2,7 +2,18 @@ import { test } from 'vitest';
 import type { Rejection } from '../../src/commands/rejection.ts';
 import { accountStream } from '../../src/events/account-events.ts';
 import { micro, ZERO } from '../../src/events/amounts.ts';
-import { commit, consumed, credits, expired, granted, iso, minute, opened, released, reserved } from '../support/account-samples.ts';
+import {
+  commit,
+  consumed,
+  credits,
+  expired,
+  granted,
+  iso,
+  minute,
+  opened,
+  released,
+  reserved,
+} from '../support/account-samples.ts';
 import { given } from '../support/given.ts';
 
 /** A hundred credits, of which event 2 holds thirty. */
@@ -10,7 +21,10 @@ const HELD = [opened(), granted({ amount: credits(100) }), reserved({ amount: cr
 const EARNED = { earned: credits(100) };
 
 function resolved(status: 'consumed' | 'released', revision: number, amount = ZERO): Rejection {
-  return { code: 'reservation_already_resolved', resolution: { status, transaction: { stream: accountStream('u1'), revision }, amount } };
+  return {
+    code: 'reservation_already_resolved',
+    resolution: { status, transaction: { stream: accountStream('u1'), revision }, amount },
+  };
 }
 
 test('takes all that was held where no amount is named, or just that', () => {
@@ -20,8 +34,12 @@ test('takes all that was held where no amount is named, or just that', () => {
     fromHold: [[1, credits(30)]],
     after: { ...EARNED, available: credits(70), spent: credits(30) },
   });
-  given(...HELD).when(commit(2)).then(whole);
-  given(...HELD).when(commit(2, credits(30))).then(whole);
+  given(...HELD)
+    .when(commit(2))
+    .then(whole);
+  given(...HELD)
+    .when(commit(2, credits(30)))
+    .then(whole);
 });
 
 test('takes less, and the rest is back in its lot at once', () => {
@@ -41,7 +59,9 @@ test('takes less, and the rest is back in its lot at once', () => {
 test('takes nothing where the work cost nothing', () => {
   given(...HELD)
     .when(commit(2, ZERO))
-    .then(consumed({ amount: ZERO, reservation: 2, returned: [[1, credits(30)]], after: { ...EARNED, available: credits(100) } }));
+    .then(
+      consumed({ amount: ZERO, reservation: 2, returned: [[1, credits(30)]], after: { ...EARNED, available: credits(100) } }),
+    );
 });
 
 test('takes more from what is available, to the last micro-credit', () => {
@@ -60,7 +80,9 @@ test('takes more from what is available, to the last micro-credit', () => {
 
 test('refuses more than there is, and the hold stands', () => {
   const tooMuch = micro(credits(100) + 1);
-  given(...HELD).when(commit(2, tooMuch)).then({ code: 'insufficient_credits', required: tooMuch, available: credits(100), operation: 'chat' });
+  given(...HELD)
+    .when(commit(2, tooMuch))
+    .then({ code: 'insufficient_credits', required: tooMuch, available: credits(100), operation: 'chat' });
   // Nothing was written, so the same hold is settled by the next commit.
   given(...HELD)
     .when(commit(2, credits(1)))
@@ -76,7 +98,11 @@ test('refuses more than there is, and the hold stands', () => {
 });
 
 test('carries what the hold was made for, and the words of its own', () => {
-  given(opened(), granted({ amount: credits(1) }), reserved({ amount: credits(1), lots: [[1, credits(1)]], operation: 'image', appId: 'studio' }))
+  given(
+    opened(),
+    granted({ amount: credits(1) }),
+    reserved({ amount: credits(1), lots: [[1, credits(1)]], operation: 'image', appId: 'studio' }),
+  )
     .when({ ...commit(2), personal: '1.k.c' })
     .then(
       consumed({
@@ -91,7 +117,11 @@ test('carries what the hold was made for, and the words of its own', () => {
     );
 });
 
-const RAN_OUT = expired({ holds: [[2, credits(30)]], returned: [[1, credits(30)]], after: { ...EARNED, available: credits(100) } });
+const RAN_OUT = expired({
+  holds: [[2, credits(30)]],
+  returned: [[1, credits(30)]],
+  after: { ...EARNED, available: credits(100) },
+});
 
 test('after the hold ran out it takes from what is available', () => {
   const late = consumed({
@@ -100,8 +130,14 @@ test('after the hold ran out it takes from what is available', () => {
     fromAvailable: [[1, credits(30)]],
     after: { ...EARNED, available: credits(70), spent: credits(30) },
   });
-  given(...HELD).at(minute(15)).when(commit(2)).then(RAN_OUT, late);
-  given(...HELD, RAN_OUT).at(minute(16)).when(commit(2)).then(late);
+  given(...HELD)
+    .at(minute(15))
+    .when(commit(2))
+    .then(RAN_OUT, late);
+  given(...HELD, RAN_OUT)
+    .at(minute(16))
+    .when(commit(2))
+    .then(late);
 });
 
 test('one millisecond before its time the hold still stands', () => {
@@ -119,7 +155,10 @@ test('one millisecond before its time the hold still stands', () => {
 });
 
 test('after the hold ran out it is refused where the caller asked for that, or where nothing is left', () => {
-  given(...HELD).at(minute(15)).when(commit(2, null, 'refuse')).then(RAN_OUT, { code: 'reservation_expired' });
+  given(...HELD)
+    .at(minute(15))
+    .when(commit(2, null, 'refuse'))
+    .then(RAN_OUT, { code: 'reservation_expired' });
   given(...HELD, RAN_OUT, consumed({ amount: credits(90), fromAvailable: [[1, credits(90)]] }))
     .at(minute(16))
     .when(commit(2))
@@ -128,41 +167,79 @@ test('after the hold ran out it is refused where the caller asked for that, or w
 
 test('refuses another app, before and after the hold is settled, and what is no hold', () => {
   const settled = consumed({ amount: credits(30), reservation: 2, fromHold: [[1, credits(30)]] });
-  given(...HELD).by('another').when(commit(2)).then({ code: 'reservation_of_another_app' });
-  given(...HELD, RAN_OUT).by('another').at(minute(16)).when(commit(2)).then({ code: 'reservation_of_another_app' });
-  given(...HELD, settled).by('another').when(commit(2)).then({ code: 'reservation_of_another_app' });
-  given(...HELD).when(commit(1)).then({ code: 'reservation_not_found' });
-  given(...HELD).when(commit(3)).then({ code: 'reservation_not_found' });
+  given(...HELD)
+    .by('another')
+    .when(commit(2))
+    .then({ code: 'reservation_of_another_app' });
+  given(...HELD, RAN_OUT)
+    .by('another')
+    .at(minute(16))
+    .when(commit(2))
+    .then({ code: 'reservation_of_another_app' });
+  given(...HELD, settled)
+    .by('another')
+    .when(commit(2))
+    .then({ code: 'reservation_of_another_app' });
+  given(...HELD)
+    .when(commit(1))
+    .then({ code: 'reservation_not_found' });
+  given(...HELD)
+    .when(commit(3))
+    .then({ code: 'reservation_not_found' });
   given().when(commit(0)).then({ code: 'reservation_not_found' });
 });
 
 test('the same amount again repeats the first answer, named or not', () => {
   const settled = [...HELD, consumed({ amount: credits(30), reservation: 2, fromHold: [[1, credits(30)]] })];
-  given(...settled).when(commit(2, credits(30))).then({ repeats: 3 });
-  given(...settled).when(commit(2)).then({ repeats: 3 });
+  given(...settled)
+    .when(commit(2, credits(30)))
+    .then({ repeats: 3 });
+  given(...settled)
+    .when(commit(2))
+    .then({ repeats: 3 });
   // Asking to be refused when late says nothing against a commit that came in time.
-  given(...settled).at(minute(20)).when(commit(2, null, 'refuse')).then({ repeats: 3 });
+  given(...settled)
+    .at(minute(20))
+    .when(commit(2, null, 'refuse'))
+    .then({ repeats: 3 });
 });
 
 test('nothing again repeats a commit of nothing', () => {
-  given(...HELD, consumed({ amount: ZERO, reservation: 2, returned: [[1, credits(30)]] })).when(commit(2, ZERO)).then({ repeats: 3 });
+  given(...HELD, consumed({ amount: ZERO, reservation: 2, returned: [[1, credits(30)]] }))
+    .when(commit(2, ZERO))
+    .then({ repeats: 3 });
 });
 
 test('another amount is told how the hold was settled', () => {
-  const settled = [...HELD, consumed({ amount: credits(12), reservation: 2, fromHold: [[1, credits(12)]], returned: [[1, credits(18)]] })];
-  given(...settled).when(commit(2, credits(13))).then(resolved('consumed', 3, credits(12)));
-  given(...settled).when(commit(2)).then(resolved('consumed', 3, credits(12)));
+  const settled = [
+    ...HELD,
+    consumed({ amount: credits(12), reservation: 2, fromHold: [[1, credits(12)]], returned: [[1, credits(18)]] }),
+  ];
+  given(...settled)
+    .when(commit(2, credits(13)))
+    .then(resolved('consumed', 3, credits(12)));
+  given(...settled)
+    .when(commit(2))
+    .then(resolved('consumed', 3, credits(12)));
 });
 
 test('a commit after a late commit repeats it', () => {
   const late = consumed({ amount: credits(30), reservation: 2, fromAvailable: [[1, credits(30)]] });
-  given(...HELD, RAN_OUT, late).at(minute(17)).when(commit(2)).then({ repeats: 4 });
+  given(...HELD, RAN_OUT, late)
+    .at(minute(17))
+    .when(commit(2))
+    .then({ repeats: 4 });
 });
 
 test('after a release there is nothing to take', () => {
   const back = released({ reservation: 2, amount: credits(30), returned: [[1, credits(30)]] });
-  given(...HELD, back).when(commit(2)).then(resolved('released', 3));
-  given(...HELD, RAN_OUT, released({ reservation: 2, amount: ZERO })).at(minute(17)).when(commit(2)).then(resolved('released', 4));
+  given(...HELD, back)
+    .when(commit(2))
+    .then(resolved('released', 3));
+  given(...HELD, RAN_OUT, released({ reservation: 2, amount: ZERO }))
+    .at(minute(17))
+    .when(commit(2))
+    .then(resolved('released', 4));
 });
 
 test('what is left over of a lot past its end lapses', () => {

@@ -9,16 +9,26 @@ const HELD = [opened(), granted({ amount: credits(100) }), reserved({ amount: cr
 test('where nothing is due nothing is written', () => {
   given().when(ASK).then({ unchanged: null });
   given(opened()).at(minute(1_000)).when(ASK).then({ unchanged: null });
-  given(...HELD).at(minute(15) - 1).when(ASK).then({ unchanged: null });
+  given(...HELD)
+    .at(minute(15) - 1)
+    .when(ASK)
+    .then({ unchanged: null });
 });
 
 test('a hold is over at its time, and what it kept is back in its lot', () => {
   given(...HELD)
     .at(minute(15))
     .when(ASK)
-    .then(expired({ holds: [[2, credits(30)]], returned: [[1, credits(30)]], after: { available: credits(100), earned: credits(100) } }), {
-      unchanged: null,
-    });
+    .then(
+      expired({
+        holds: [[2, credits(30)]],
+        returned: [[1, credits(30)]],
+        after: { available: credits(100), earned: credits(100) },
+      }),
+      {
+        unchanged: null,
+      },
+    );
 });
 
 test('a lot is over at its time', () => {
@@ -44,9 +54,15 @@ test('holds and lots stand by due time, not by age', () => {
     .when(ASK)
     .then(
       expired({
-        holds: [[5, credits(3)], [4, credits(2)]],
+        holds: [
+          [5, credits(3)],
+          [4, credits(2)],
+        ],
         returned: [[3, credits(5)]],
-        lots: [[2, credits(10)], [1, credits(10)]],
+        lots: [
+          [2, credits(10)],
+          [1, credits(10)],
+        ],
         after: { available: credits(6), reserved: credits(4), earned: credits(30), dueAt: iso(minute(60)) },
       }),
       { unchanged: null },
@@ -79,7 +95,12 @@ test('hold and lot of the same moment are over together', () => {
     .at(minute(15))
     .when(ASK)
     .then(
-      expired({ holds: [[2, credits(4)]], returned: [[1, credits(4)]], lots: [[1, credits(10)]], after: { earned: credits(10) } }),
+      expired({
+        holds: [[2, credits(4)]],
+        returned: [[1, credits(4)]],
+        lots: [[1, credits(10)]],
+        after: { earned: credits(10) },
+      }),
       { unchanged: null },
     );
 });

@@ -18,7 +18,9 @@ test('gives back all that was held', () => {
 });
 
 test('again repeats the first answer', () => {
-  given(...HELD, released({ reservation: 2, amount: credits(30), returned: [[1, credits(30)]] })).when(release(2)).then({ repeats: 3 });
+  given(...HELD, released({ reservation: 2, amount: credits(30), returned: [[1, credits(30)]] }))
+    .when(release(2))
+    .then({ repeats: 3 });
 });
 
 test('after a commit there is nothing to give back', () => {
@@ -32,21 +34,50 @@ test('after a commit there is nothing to give back', () => {
 
 test('after the hold ran out it is settled with nothing to give back', () => {
   const settled = released({ reservation: 2, amount: ZERO, after: WHOLE });
-  given(...HELD).at(minute(15)).when(release(2)).then(RAN_OUT, settled);
-  given(...HELD, RAN_OUT).at(minute(16)).when(release(2)).then(settled);
-  given(...HELD, RAN_OUT, settled).at(minute(16)).when(release(2)).then({ repeats: 4 });
+  given(...HELD)
+    .at(minute(15))
+    .when(release(2))
+    .then(RAN_OUT, settled);
+  given(...HELD, RAN_OUT)
+    .at(minute(16))
+    .when(release(2))
+    .then(settled);
+  given(...HELD, RAN_OUT, settled)
+    .at(minute(16))
+    .when(release(2))
+    .then({ repeats: 4 });
 });
 
 test('refuses another app, and what is no hold', () => {
-  given(...HELD).by('another').when(release(2)).then({ code: 'reservation_of_another_app' });
-  given(...HELD).when(release(0)).then({ code: 'reservation_not_found' });
-  given(...HELD).when(release(9)).then({ code: 'reservation_not_found' });
+  given(...HELD)
+    .by('another')
+    .when(release(2))
+    .then({ code: 'reservation_of_another_app' });
+  given(...HELD)
+    .when(release(0))
+    .then({ code: 'reservation_not_found' });
+  given(...HELD)
+    .when(release(9))
+    .then({ code: 'reservation_not_found' });
   given().when(release(2)).then({ code: 'reservation_not_found' });
 });
 
 test('what came from a lot past its end lapses, the rest is back in its lot', () => {
-  const lots = [granted({ amount: credits(10), priority: 1, expiresAt: iso(minute(5)) }), granted({ amount: credits(100), reference: 'r2' })];
-  given(opened(), ...lots, reserved({ amount: credits(30), lots: [[1, credits(10)], [2, credits(20)]] }))
+  const lots = [
+    granted({ amount: credits(10), priority: 1, expiresAt: iso(minute(5)) }),
+    granted({ amount: credits(100), reference: 'r2' }),
+  ];
+  given(
+    opened(),
+    ...lots,
+    reserved({
+      amount: credits(30),
+      lots: [
+        [1, credits(10)],
+        [2, credits(20)],
+      ],
+    }),
+  )
     .at(minute(6))
     .when(release(3))
     .then(

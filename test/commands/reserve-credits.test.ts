@@ -48,7 +48,11 @@ test('what another hold kept can be held once that hold has run out', () => {
     .at(minute(15))
     .when(reserve({ amount: credits(21) }))
     .then(
-      expired({ holds: [[2, credits(80)]], returned: [[1, credits(80)]], after: { available: credits(100), earned: credits(100) } }),
+      expired({
+        holds: [[2, credits(80)]],
+        returned: [[1, credits(80)]],
+        after: { available: credits(100), earned: credits(100) },
+      }),
       reserved({
         amount: credits(21),
         lots: [[1, credits(21)]],
@@ -59,7 +63,9 @@ test('what another hold kept can be held once that hold has run out', () => {
 });
 
 test('an account that nobody opened has nothing to hold', () => {
-  given().when(reserve({ amount: credits(1) })).then({ code: 'insufficient_credits', required: credits(1), available: ZERO, operation: 'chat' });
+  given()
+    .when(reserve({ amount: credits(1) }))
+    .then({ code: 'insufficient_credits', required: credits(1), available: ZERO, operation: 'chat' });
 });
 
 test('a hold outlasts the lot that it was taken from', () => {

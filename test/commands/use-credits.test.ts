@@ -23,7 +23,13 @@ test('consumes in one step', () => {
 test('consumes all there is, and then nothing more', () => {
   given(...HUNDRED)
     .when(use(credits(100)))
-    .then(consumed({ amount: credits(100), fromAvailable: [[1, credits(100)]], after: { earned: credits(100), spent: credits(100) } }));
+    .then(
+      consumed({
+        amount: credits(100),
+        fromAvailable: [[1, credits(100)]],
+        after: { earned: credits(100), spent: credits(100) },
+      }),
+    );
   given(...HUNDRED, consumed({ amount: credits(100), fromAvailable: [[1, credits(100)]] }))
     .when(use(credits(1)))
     .then({ code: 'insufficient_credits', required: credits(1), available: ZERO, operation: 'chat' });
@@ -48,5 +54,7 @@ test('leaves what has run out', () => {
 });
 
 test('an account that nobody opened has nothing to use', () => {
-  given().when(use(credits(1))).then({ code: 'insufficient_credits', required: credits(1), available: ZERO, operation: 'chat' });
+  given()
+    .when(use(credits(1)))
+    .then({ code: 'insufficient_credits', required: credits(1), available: ZERO, operation: 'chat' });
 });

@@ -46,11 +46,30 @@ export function opened(after?: Partial<Balances>): Sample {
 }
 
 export function granted({ after, by, ...data }: Partial<DataOf<'CreditsGranted'>> & { amount: Micro } & Around): Sample {
-  const whole = { source: 'promo', reason: 'welcome', reference: 'r1', priority: 50, expiresAt: null, appId: null, personal: null, ...data } as const;
-  return { type: 'CreditsGranted', data: whole, about: [], claims: [grantClaim(whole.reason, whole.reference)], ...around(after, by) };
+  const whole = {
+    source: 'promo',
+    reason: 'welcome',
+    reference: 'r1',
+    priority: 50,
+    expiresAt: null,
+    appId: null,
+    personal: null,
+    ...data,
+  } as const;
+  return {
+    type: 'CreditsGranted',
+    data: whole,
+    about: [],
+    claims: [grantClaim(whole.reason, whole.reference)],
+    ...around(after, by),
+  };
 }
 
-export function reserved({ after, by, ...data }: Partial<DataOf<'CreditsReserved'>> & { amount: Micro; lots: LotAmounts } & Around): Sample {
+export function reserved({
+  after,
+  by,
+  ...data
+}: Partial<DataOf<'CreditsReserved'>> & { amount: Micro; lots: LotAmounts } & Around): Sample {
   const whole = { expiresAt: iso(minute(15)), operation: 'chat', appId: 'label', personal: null, ...data };
   return { type: 'CreditsReserved', data: whole, about: [], claims: [], ...around(after, by) };
 }
@@ -71,14 +90,24 @@ export function consumed({ after, by, ...data }: Partial<DataOf<'CreditsConsumed
   return { type: 'CreditsConsumed', data: whole, about, claims: [], ...around(after, by) };
 }
 
-export function released({ after, by, ...data }: Partial<DataOf<'ReservationReleased'>> & { reservation: number; amount: Micro } & Around): Sample {
+export function released({
+  after,
+  by,
+  ...data
+}: Partial<DataOf<'ReservationReleased'>> & { reservation: number; amount: Micro } & Around): Sample {
   const whole = { returned: [], lapsed: [], personal: null, ...data };
   return { type: 'ReservationReleased', data: whole, about: [whole.reservation], claims: [], ...around(after, by) };
 }
 
 export function expired({ after, ...data }: Partial<DataOf<'Expired'>> & Pick<Around, 'after'>): Sample {
   const whole = { holds: [], returned: [], lots: [], ...data };
-  return { type: 'Expired', data: whole, about: whole.holds.map(([revision]) => revision), claims: [], ...around(after, 'system') };
+  return {
+    type: 'Expired',
+    data: whole,
+    about: whole.holds.map(([revision]) => revision),
+    claims: [],
+    ...around(after, 'system'),
+  };
 }
 
 function around(after: Partial<Balances> | undefined, by: string | undefined): Around {
@@ -107,6 +136,10 @@ export function use(amount: Micro): UseCredits {
   return { type: 'UseCredits', amount, operation: 'chat', appId: 'label', personal: null };
 }
 
-export function commit(reservation: number, amount: Micro | null = null, onExpired: CommitReservation['onExpired'] = 'available'): CommitReservation {
+export function commit(
+  reservation: number,
+  amount: Micro | null = null,
+  onExpired: CommitReservation['onExpired'] = 'available',
+): CommitReservation {
   return { type: 'CommitReservation', reservation, amount, onExpired, personal: null };
 }

@@ -6,7 +6,6 @@ import type { Decided, Decision, Facts } from '../../src/commands/decider.ts';
 import type { Rejection } from '../../src/commands/rejection.ts';
 import { type AccountEvent, accountStream, type Balances } from '../../src/events/account-events.ts';
 import { ZERO } from '../../src/events/amounts.ts';
-import type { Json } from '../../src/events/canonical.ts';
 import { NO_HASH, seal } from '../../src/events/chain.ts';
 import type { Recorded } from '../../src/events/event-types.ts';
 import type { Actor, Metadata } from '../../src/events/metadata.ts';
@@ -83,7 +82,7 @@ class History {
       schema: 1,
     };
     const revision = this.events.length;
-    const { id, hash } = seal({ stream: STREAM, revision, type, data: data as Json, metadata }, metadata.prevHash);
+    const { id, hash } = seal({ stream: STREAM, revision, type, data, metadata }, metadata.prevHash);
     const event = { stream: STREAM, revision, id, hash, type, data, metadata } as Recorded<AccountEvent>;
     const before = balancesOf(this.account);
     this.account = accountDecider.evolve(this.account, event);

@@ -23,8 +23,11 @@ export function expectSound(event: Recorded<AccountEvent>, before: Balances, acc
   expect(sum(lots.map(({ available }) => available))).toBe(after.available);
   expect(sum(lots.map(({ held }) => held))).toBe(after.reserved);
   expect(sum(holds.map(({ amount }) => amount))).toBe(after.reserved);
-  for (const { available, held } of lots) expect(Math.min(available, held)).toBeGreaterThanOrEqual(0);
-  const due = [...holds.map(({ expiresAt }) => expiresAt), ...lots.flatMap((lot) => (lot.available > 0 ? (lot.expiresAt ?? []) : []))];
+  expect(lots.filter(({ available, held }) => Math.min(available, held) < 0)).toEqual([]);
+  const due = [
+    ...holds.map(({ expiresAt }) => expiresAt),
+    ...lots.flatMap((lot) => (lot.available > 0 ? (lot.expiresAt ?? []) : [])),
+  ];
   expect(after.dueAt).toBe(due.length === 0 ? null : new Date(Math.min(...due)).toISOString());
 }
 
