@@ -64,8 +64,12 @@ create trigger no_removal before delete or truncate on ledger.links
 -- Returns the head that each stream had, whether its batch was taken, and the position before the first event
 -- written: events stand in the log in the order in which they were given, those of refused batches left out.
 --
--- Lock order, the same for every caller so that none can wait in a circle: new names sorted, heads sorted by name,
--- then the log's position lock, held to the commit. So position order is commit order, and a rollback leaves no gap.
+-- The way without a conflict is the one that counts: it writes and lets the constraints speak. Where they do, what it
+-- wrote is undone, and the batches are told apart in ledger.append_some().
+--
+-- Lock order, the same for every caller so that none can wait in a circle: new names, then heads, in the order given
+-- (callers sort by name), then the log's position lock, held to the commit. So position order is commit order, and a
+-- rollback leaves no gap.
 create function ledger.append(
   p_streams text[], p_expected bigint[], p_heads bigint[], p_head_hashes bytea[],
   p_batches int[], p_revisions bigint[], p_ids uuid[], p_types text[], p_data text[], p_metadata text[], p_hashes bytea[],
@@ -84,20 +88,77 @@ set enable_mergejoin = off
 as $$
 declare
   v_ids bigint[];
-  v_taken int[];
+  v_batches int[];
 begin
   if -1 = any (p_expected) then
     insert into ledger.streams (name, revision)
-      select s.name, -1 from unnest(p_streams, p_expected) as s (name, expected)
-      where s.expected = -1 order by s.name
+      select n.name, -1 from unnest(p_streams, p_expected) with ordinality as n (name, expected, ord)
+      where n.expected = -1 order by n.ord
       on conflict (name) do nothing;
   end if;
 
+  -- A claim that is only looked for makes no constraint speak.
+  if array_position(p_claim_revisions, null) is null then
+    begin
+      with moved as (
+        update ledger.streams s set revision = n.head, hash = coalesce(n.hash, s.hash)
+        from unnest(p_streams, p_expected, p_heads, p_head_hashes) with ordinality as n (name, expected, head, hash, batch)
+        where s.name = n.name and s.revision = n.expected
+        returning n.batch, s.id
+      )
+      select array_agg(m.id order by m.batch), array_agg(m.batch order by m.batch) into v_ids, v_batches from moved m;
+
+      if array_length(v_batches, 1) = array_length(p_streams, 1) then
+        perform pg_advisory_xact_lock(7041851);
+        select coalesce(max(e.position), 0) into base_position from ledger.events e;
+        insert into ledger.events (position, stream_id, revision, id, type, data, metadata, hash)
+          select base_position + e.ord, v_ids[e.batch], e.revision, e.id, e.type, e.data, e.metadata, e.hash
+          from unnest(p_batches, p_revisions, p_ids, p_types, p_data, p_metadata, p_hashes)
+            with ordinality as e (batch, revision, id, type, data, metadata, hash, ord);
+        insert into ledger.claims (stream_id, claim, revision)
+          select v_ids[c.batch], c.claim, c.revision
+          from unnest(p_claim_batches, p_claim_revisions, p_claims) as c (batch, revision, claim);
+        if array_length(p_link_batches, 1) > 0 then
+          insert into ledger.links as l (stream_id, about, revision)
+            select v_ids[k.batch], k.about, k.revision
+            from unnest(p_link_batches, p_link_revisions, p_abouts) as k (batch, revision, about)
+            on conflict (stream_id, about) do update set revision = excluded.revision;
+        end if;
+        perform pg_notify('ledger_appended', '');
+        heads := p_expected;
+        accepted := array_fill(true, array[array_length(p_streams, 1)]);
+        return;
+      end if;
+      raise exception 'a head is elsewhere' using errcode = 'LC001';
+    exception when unique_violation or sqlstate 'LC001' then
+      base_position := null;
+    end;
+  end if;
+
+  select s.heads, s.accepted, s.base_position into heads, accepted, base_position
+    from ledger.append_some(p_streams, p_expected, p_heads, p_head_hashes,
+      p_batches, p_revisions, p_ids, p_types, p_data, p_metadata, p_hashes,
+      p_claim_batches, p_claim_revisions, p_claims, p_link_batches, p_link_revisions, p_abouts) s;
+end $$;
+
+-- ledger.append() for a group in which some batch may be refused: locks the heads, looks first, writes what is left.
+create function ledger.append_some(
+  p_streams text[], p_expected bigint[], p_heads bigint[], p_head_hashes bytea[],
+  p_batches int[], p_revisions bigint[], p_ids uuid[], p_types text[], p_data text[], p_metadata text[], p_hashes bytea[],
+  p_claim_batches int[], p_claim_revisions bigint[], p_claims bytea[],
+  p_link_batches int[], p_link_revisions bigint[], p_abouts bigint[],
+  out heads bigint[], out accepted boolean[], out base_position bigint
+)
+language plpgsql as $$
+declare
+  v_ids bigint[];
+  v_taken int[];
+begin
   select array_agg(l.id order by l.ord), array_agg(l.revision order by l.ord) into v_ids, heads
     from (
-      select s.id, s.revision, array_position(p_streams, s.name) as ord
-      from ledger.streams s where s.name = any (p_streams)
-      order by s.name for update
+      select s.id, s.revision, n.ord
+      from unnest(p_streams) with ordinality as n (name, ord) join ledger.streams s on s.name = n.name
+      order by n.ord for update of s
     ) l;
   if array_length(v_ids, 1) is distinct from array_length(p_streams, 1) then
     -- A stream that was expected to exist does not: for its batch a conflict, whatever its caller believed.

@@ -13,7 +13,7 @@ begin
   end if;
 end $$;
 
-revoke all on function ledger.append from public;
+revoke all on function ledger.append, ledger.append_some from public;
 
 grant usage on schema ledger, read_model to mana_credits_service;
 grant select on all tables in schema ledger to mana_credits_service;

@@ -13,7 +13,9 @@ const STATEMENT =
  * may go through later, OutcomeUnknownError where it may have been written, and Postgres' own error where something
  * in the group can't be stored.
  */
-export async function appendGroup(pool: pg.Pool, batches: readonly Batch[]): Promise<Appended> {
+export async function appendGroup(pool: pg.Pool, unsorted: readonly Batch[]): Promise<Appended> {
+  // Every writer locks heads in this order, so that none waits for another in a circle.
+  const batches = unsorted.toSorted((a, b) => (a.stream < b.stream ? -1 : 1));
   const client = await connect(pool);
   let failure: Error | undefined;
   try {
@@ -23,7 +25,11 @@ export async function appendGroup(pool: pg.Pool, batches: readonly Batch[]): Pro
       values: parameters(batches),
     });
     const row = rows[0];
-    return batches.map((_, index) => ({ accepted: row?.accepted[index] === true, head: Number(row?.heads[index]) }));
+    const places = new Map(batches.map(({ stream }, index) => [stream, index]));
+    return unsorted.map(({ stream }) => {
+      const index = places.get(stream) ?? -1;
+      return { accepted: row?.accepted[index] === true, head: Number(row?.heads[index]) };
+    });
   } catch (error) {
     failure = classify(error);
     throw failure;
