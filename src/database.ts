@@ -36,8 +36,10 @@ function serviceSettings(url: string, name: string): pg.PoolConfig {
 /** A pool of at most `max` connections under the service's role. `name` shows in pg_stat_activity. */
 export function servicePool(url: string, name: string, max: number): pg.Pool {
   const pool = new pg.Pool({ ...serviceSettings(url, name), max, idleTimeoutMillis: 30_000 });
-  // A connection that breaks while idle is replaced at its next use; without a listener it would end the process.
+  // A connection that breaks is replaced at its next use, and whoever waits on it is told; without listeners, on the
+  // pool for those that are idle and on each for those in use, it would end the process.
   pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }
 

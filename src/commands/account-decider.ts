@@ -40,7 +40,7 @@ export const accountDecider: Decider<Account, AccountCommand, AccountEvent> = {
 function decide(command: AccountCommand, account: Account, facts: Facts<AccountEvent>, context: Context): Decision<AccountEvent> {
   switch (command.type) {
     case 'OpenAccount':
-      return decideOpenAccount(command, account);
+      return decideOpenAccount(command, account, facts);
     case 'GrantCredits':
       return decideGrantCredits(command, account, facts, context);
     case 'ReserveCredits':

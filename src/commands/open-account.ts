@@ -1,9 +1,9 @@
 import type { AccountEvent } from '../events/account-events.ts';
-import { type Micro, ZERO } from '../events/amounts.ts';
+import { type Micro, plus, ZERO } from '../events/amounts.ts';
 import { grantClaim } from '../events/claims.ts';
 import type { Account } from './account.ts';
-import { opening, withBalances } from './balances.ts';
-import type { Decided, Decision } from './decider.ts';
+import { opening, withBalances, withinTotal } from './balances.ts';
+import type { Decided, Decision, Facts } from './decider.ts';
 
 /** Opens an account, and gives the configured signup grant once. May be repeated. */
 export type OpenAccount = {
@@ -13,13 +13,20 @@ export type OpenAccount = {
 };
 
 const SIGNUP = 'signup';
+const SIGNUP_CLAIM = grantClaim(SIGNUP, SIGNUP);
 
-/** What was done before is left out; where all was, nothing is written. Never refused. */
-export function decideOpenAccount({ signupGrant }: OpenAccount, account: Account): Decision<AccountEvent> {
+/**
+ * What was done before is left out; where all was, nothing is written. Never refused: a signup grant that would lift
+ * the account too high is left out as well.
+ */
+export function decideOpenAccount({ signupGrant }: OpenAccount, account: Account, facts: Facts<AccountEvent>): Decision<AccountEvent> {
   const opened = opening();
   const first: Decided<AccountEvent>[] = account.status === 'unopened' ? [opened.event] : [];
   const open = account.status === 'unopened' ? opened.account : account;
-  if (signupGrant > ZERO && !open.signedUp) {
+  const { available, reserved, earned } = open.balances;
+  const fits = withinTotal(earned, signupGrant) && withinTotal(plus(available, reserved), signupGrant);
+  const given = open.signedUp || facts.claimed(SIGNUP_CLAIM) !== undefined;
+  if (signupGrant > ZERO && !given && fits) {
     const grant = withBalances(
       open,
       {
@@ -35,7 +42,7 @@ export function decideOpenAccount({ signupGrant }: OpenAccount, account: Account
           personal: null,
         },
       },
-      { claims: [grantClaim(SIGNUP, SIGNUP)] },
+      { claims: [SIGNUP_CLAIM] },
     );
     return { kind: 'append', events: [...first, grant] };
   }

@@ -52,7 +52,7 @@ export type StoredEvent = {
  */
 export function readEvent(stored: StoredEvent): Recorded {
   const where = `${stored.stream}@${stored.revision} (${stored.type})`;
-  const schema = schemas[stored.type];
+  const schema = Object.hasOwn(schemas, stored.type) ? schemas[stored.type] : undefined;
   if (schema === undefined) throw new UnreadableEventError(`${where}: unknown type of event`);
   const metadata = metadataSchema.safeParse(parseJson(stored.metadata, where));
   if (!metadata.success) throw new UnreadableEventError(`${where}: metadata: ${z.prettifyError(metadata.error)}`);

@@ -22,5 +22,8 @@ export function parseWireId(kind: Kind, id: string): EventRef | undefined {
   if (match === null || match[1] !== kind) return undefined;
   const [, , revision, encoded, name = ''] = match;
   const stream = encoded === '' ? name : Buffer.from(name, 'base64url').toString('utf8');
-  return { stream, revision: Number(revision) };
+  if (stream.includes('\0')) return undefined;
+  const ref = { stream, revision: Number(revision) };
+  // One event has one id: another spelling of it, or bytes that are no text, name nothing.
+  return wireId(kind, ref) === id ? ref : undefined;
 }

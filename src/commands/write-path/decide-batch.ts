@@ -24,7 +24,7 @@ export type DecidedBatch<State, Event extends LedgerEvent> = {
   readonly unclaimed: readonly string[];
   readonly bytes: number;
   readonly end: StreamState<State>;
-  /** One for each command that was decided, in order. Fewer than were given where the batch was full. */
+  /** One for each command that was decided, in order. Fewer than were given where the rest has to wait. */
   readonly outcomes: readonly Outcome<State, Event>[];
 };
 
@@ -80,8 +80,9 @@ export function decideBatch<State, Command, Event extends LedgerEvent>(
       : { kind: 'rejected', rejection: { code: 'idempotency_conflict' } };
   }
 
-  /** Undefined where the batch has no room left for it. */
+  /** Undefined where it has to wait for the next batch: no room is left, or this batch settled what it names. */
   function decideOne(envelope: Envelope<Command>): Outcome<State, Event> | undefined {
+    if (facts.unread(decider.missingFacts(envelope.command, current.state)).length > 0) return undefined;
     const decision = decider.decide(envelope.command, current.state, facts, { now: at, stream, app: appOf(envelope.actor) });
     switch (decision.kind) {
       case 'reject':

@@ -22,10 +22,10 @@ export async function appendGroup(pool: pg.Pool, unsorted: readonly Batch[]): Pr
     const { rows } = await client.query<{ heads: string[]; accepted: boolean[] }>({
       name: 'append',
       text: STATEMENT,
-      values: parameters(batches),
+      values: parameters(batches, unsorted),
     });
     const row = rows[0];
-    const places = new Map(batches.map(({ stream }, index) => [stream, index]));
+    const places = placesOf(batches);
     return unsorted.map(({ stream }) => {
       const index = places.get(stream) ?? -1;
       return { accepted: row?.accepted[index] === true, head: Number(row?.heads[index]) };
@@ -62,8 +62,10 @@ function classify(error: unknown): Error {
 }
 
 /** The parameters of ledger.append(), in order. Arrays count from 1 there. */
-function parameters(batches: readonly Batch[]): Buffer[] {
-  const events = batches.flatMap((batch, index) => batch.events.map((event) => ({ event, batch: index + 1 })));
+function parameters(batches: readonly Batch[], unsorted: readonly Batch[]): Buffer[] {
+  const places = placesOf(batches);
+  // Events go into the log in the order in which they were given.
+  const events = unsorted.flatMap(({ stream, events: some }) => some.map((event) => ({ event, batch: (places.get(stream) ?? -1) + 1 })));
   const claims = batches.flatMap((batch, index) => claimsOf(batch, index + 1));
   const links = batches.flatMap((batch, index) => linksOf(batch, index + 1));
   const lastOf = (batch: Batch) => batch.events[batch.events.length - 1];
@@ -86,6 +88,10 @@ function parameters(batches: readonly Batch[]): Buffer[] {
     int8Array(links.map(({ revision }) => revision)),
     int8Array(links.map(({ about }) => about)),
   ];
+}
+
+function placesOf(batches: readonly Batch[]): ReadonlyMap<string, number> {
+  return new Map(batches.map(({ stream }, index) => [stream, index]));
 }
 
 /** What a batch claims, and what it only looks for. */

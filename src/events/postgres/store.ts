@@ -17,6 +17,9 @@ import { follow } from './subscription.ts';
 /** How many events a conflict brings back at the most. Who is further behind loads the stream again. */
 const MISSING_LIMIT = 1_000;
 
+/** What else was written is written: where a conflict can't be read back, its batch alone learns nothing. */
+const NOTHING_LEARNT = { missing: [], claimed: new Map<string, StoredEvent>() };
+
 const LARGEST_REVISION = Number.MAX_SAFE_INTEGER;
 
 /**
@@ -101,7 +104,7 @@ export function createPostgresStore({ pool, makeClient }: { pool: pg.Pool; makeC
       return Promise.all(
         batches.map(async (batch, index): Promise<BatchResult> => {
           if (appended[index]?.accepted === true) return { accepted: true, revision: batch.expectedRevision + batch.events.length };
-          return { accepted: false, ...(await conflictOf(batch)) };
+          return { accepted: false, ...(await conflictOf(batch).catch(() => NOTHING_LEARNT)) };
         }),
       );
     },
