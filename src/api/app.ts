@@ -35,10 +35,13 @@ export async function buildApp(
       return typeof given === 'string' && CORRELATION_ID.test(given) ? given : randomUUID();
     },
     routerOptions: { maxParamLength: 1_024 },
+    frameworkErrors: replyWithError,
   });
   app.setValidatorCompiler(validatorCompiler);
   // Answers are made to their schemas by the type checker; checking them again would be work on the hot path.
   app.setSerializerCompiler(() => JSON.stringify);
+  // JSON in: a text is no body, whatever the framework would make of it.
+  app.removeContentTypeParser('text/plain');
   app.setErrorHandler(replyWithError);
   app.setNotFoundHandler((request, reply) => replyWithError(new ApiError(404, 'not_found', 'There is no such route'), request, reply));
 

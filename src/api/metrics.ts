@@ -23,8 +23,12 @@ export function createMetrics({ store, db, waiting }: { store: Pick<Store, 'last
     help: 'Positions that the read models are behind the log',
     registers,
     async collect() {
-      const [last, applied] = await Promise.all([store.lastPosition(), readAppliedPosition(db)]);
-      this.set(Number(BigInt(last) - BigInt(applied)));
+      this.set(
+        await orNone(async () => {
+          const [last, applied] = await Promise.all([store.lastPosition(), readAppliedPosition(db)]);
+          return Number(BigInt(last) - BigInt(applied));
+        }),
+      );
     },
   });
   new Gauge({
@@ -32,10 +36,15 @@ export function createMetrics({ store, db, waiting }: { store: Pick<Store, 'last
     help: 'Streams with an event that could not be applied: each wants somebody to look',
     registers,
     async collect() {
-      this.set(await countParked(db));
+      this.set(await orNone(() => countParked(db)));
     },
   });
   return registry;
+}
+
+/** A number that can't be asked for is none: all others are worth most while the database is gone. */
+function orNone(ask: () => Promise<number>): Promise<number> {
+  return ask().catch(() => Number.NaN);
 }
 
 /** Measures how long requests take, by route and status. */

@@ -41,7 +41,9 @@ export const operationsRoutes: Routes = (parts) => async (app) => {
     },
   );
 
-  routes.get('/metrics', { config: publicly, schema: { hide: true } }, async (_, reply) =>
-    reply.type(parts.metrics.contentType).send(await parts.metrics.metrics()),
+  routes.get(
+    '/metrics',
+    { config: publicly, schema: { tags: ['operations'], response: { 200: { content: { 'text/plain': { schema: z.string() } } } } } },
+    async (_, reply) => reply.type(parts.metrics.contentType).send(await parts.metrics.metrics()),
   );
 };

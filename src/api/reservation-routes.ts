@@ -24,7 +24,8 @@ const DEFAULT_TTL_S = 15 * 60;
 const LONGEST_TTL_S = 30 * 24 * 60 * 60;
 
 const words = { description: textSchema(1_000).nullish(), metadata: callerMetadataSchema.nullish() };
-const idSchema = textSchema(512, 1);
+/** The longest id of a user, written in base64url, and what stands around it. */
+const idSchema = textSchema(600, 1);
 
 const reserveBody = z.object({
   userId: userIdSchema,

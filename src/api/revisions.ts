@@ -4,11 +4,12 @@ import { z } from 'zod';
 import { appliedRevision } from '../projections/checkpoints.ts';
 import type { ReadDatabase } from '../projections/database.ts';
 import { ApiError, invalid } from './errors.ts';
+import { textSchema } from './schemas.ts';
 
 /** Streams and revisions: what a command wrote, or what a read has to have seen. */
 export type Revisions = readonly (readonly [stream: string, revision: number])[];
 
-const revisionsSchema = z.array(z.tuple([z.string().max(256), z.int().nonnegative()])).max(100);
+const revisionsSchema = z.array(z.tuple([textSchema(256), z.int().nonnegative()])).max(100);
 
 /** In ms: how long a read waits for what it has to see, and how often it looks. */
 const VISIBLE_WITHIN = 2_000;

@@ -17,6 +17,9 @@ declare module 'fastify' {
   }
 }
 
+/** What a header can carry: a key of the body's may hold more. */
+const HEADER_TEXT = /^[\x20-\x7e]+$/;
+
 /** An answer that is no refusal. */
 export type Answered = Exclude<Outcome<Account, AccountEvent>, { kind: 'rejected' }>;
 
@@ -34,7 +37,7 @@ export async function runCommand(
   if (caller === null) throw new ApiError(401, 'unauthorized', 'It is not known who calls');
   const stream = accountStream(userId);
   const { value, rest } = keyOf(request);
-  void reply.header('idempotency-key', value);
+  if (HEADER_TEXT.test(value)) void reply.header('idempotency-key', value);
   const outcome = await accounts.execute({
     stream,
     command,
@@ -54,13 +57,14 @@ export async function runCommand(
 
 /** The key from header or body, made where there is none; and the body without it. */
 function keyOf(request: FastifyRequest): { value: string; rest: Json } {
-  const { idempotencyKey: inBody, ...rest } = (request.supplied ?? {}) as { [key: string]: Json };
+  const { idempotencyKey, ...rest } = (request.supplied ?? {}) as { [key: string]: Json };
+  const inBody = idempotencyKey ?? undefined;
   const inHeader = request.headers['idempotency-key'];
   if (inHeader !== undefined && inBody !== undefined && inHeader !== inBody) {
     throw invalid([{ path: 'idempotencyKey', message: 'differs from the header Idempotency-Key' }]);
   }
   const given = inHeader ?? inBody;
-  if (given === undefined || given === null) return { value: randomUUID(), rest };
+  if (given === undefined) return { value: randomUUID(), rest };
   const parsed = idempotencyKeySchema.safeParse(given);
   if (!parsed.success) throw invalid([{ path: 'idempotencyKey', message: parsed.error.issues[0]?.message ?? 'is wrong' }]);
   return { value: parsed.data, rest };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { microFromCredits } from '../events/amounts.ts';
+import type { Json } from '../events/canonical.ts';
 
 /*
  * What comes over the wire. Amounts are JSON numbers of credits with at most six decimals and become micro-credits
@@ -48,12 +49,14 @@ const MAX_METADATA = 16 * 1024;
 
 /** The caller's own notes: any JSON object up to 16 KiB. */
 export const callerMetadataSchema = z
-  .record(z.string(), z.json())
+  .record(z.string(), z.unknown())
   .superRefine((metadata, context) => {
     const text = JSON.stringify(metadata);
     if (text.length > MAX_METADATA) context.addIssue({ code: 'custom', message: `must not be longer than ${MAX_METADATA} characters` });
     if (holdsUnstorable(metadata)) context.addIssue({ code: 'custom', message: 'must not hold U+0000 or half a surrogate pair' });
   })
+  // What a body is parsed from is JSON all through.
+  .transform((metadata) => metadata as { [key: string]: Json })
   .meta({ type: 'object', description: 'Any JSON object' });
 
 function holdsUnstorable(value: unknown): boolean {

@@ -18,7 +18,7 @@ export type ReserveCredits = {
 
 /** Refuses what isn't covered, and more than MAX_HOLDS open holds. */
 export function decideReserveCredits(command: ReserveCredits, account: Account, { now }: Context): Decision<AccountEvent> {
-  const { type: _, ttl, ...data } = command;
+  const { amount, ttl, operation, appId, personal } = command;
   const { available } = balancesOf(account);
   if (account.status === 'unopened' || available < command.amount) {
     return reject({ code: 'insufficient_credits', required: command.amount, available, operation: command.operation });
@@ -26,6 +26,6 @@ export function decideReserveCredits(command: ReserveCredits, account: Account, 
   if (account.holds.length >= MAX_HOLDS) return reject({ code: 'limit_exceeded', limit: 'openHolds', maximum: MAX_HOLDS });
   const lots = cover(account.lots, command.amount);
   const expiresAt = new Date(now + ttl).toISOString();
-  const reserved = withBalances(account, { type: 'CreditsReserved', data: { ...data, lots, expiresAt } });
+  const reserved = withBalances(account, { type: 'CreditsReserved', data: { amount, lots, expiresAt, operation, appId, personal } });
   return { kind: 'append', events: [reserved] };
 }

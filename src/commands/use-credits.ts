@@ -16,7 +16,7 @@ export type UseCredits = {
 
 /** Refuses what isn't covered. */
 export function decideUseCredits(command: UseCredits, account: Account): Decision<AccountEvent> {
-  const { type: _, ...data } = command;
+  const { amount, operation, appId, personal } = command;
   const { available, spent } = balancesOf(account);
   if (account.status === 'unopened' || available < command.amount) {
     return reject({ code: 'insufficient_credits', required: command.amount, available, operation: command.operation });
@@ -25,7 +25,10 @@ export function decideUseCredits(command: UseCredits, account: Account): Decisio
   const consumed = withBalances(account, {
     type: 'CreditsConsumed',
     data: {
-      ...data,
+      amount,
+      operation,
+      appId,
+      personal,
       reservation: null,
       fromHold: [],
       fromAvailable: cover(account.lots, command.amount),

@@ -26,12 +26,39 @@ export function canonicalJson(value: Json): string {
     return `${text}]`;
   }
   let text = '';
-  for (const key of Object.keys(value).sort()) {
+  for (const key of sorted(Object.keys(value))) {
     const member = value[key];
     if (member === undefined) continue;
-    text += `${text === '' ? '{' : ','}${JSON.stringify(key)}:${canonicalJson(member)}`;
+    text += (text === '' ? '{' : ',') + nameText(key) + canonicalJson(member);
   }
   return text === '' ? '{}' : `${text}}`;
+}
+
+/** In place. Objects are small and mostly in order: an insertion sort beats the general one by far. */
+function sorted(keys: string[]): string[] {
+  if (keys.length > 32) return keys.sort();
+  for (let end = 1; end < keys.length; end += 1) {
+    const key = keys[end] as string;
+    let place = end - 1;
+    while (place >= 0 && (keys[place] as string) > key) {
+      keys[place + 1] = keys[place] as string;
+      place -= 1;
+    }
+    keys[place + 1] = key;
+  }
+  return keys;
+}
+
+/** Member names as text, for the names that come again and again; a caller's own names don't fill memory. */
+const names = new Map<string, string>();
+const MAX_NAMES = 500;
+
+function nameText(key: string): string {
+  const known = names.get(key);
+  if (known !== undefined) return known;
+  const text = `${JSON.stringify(key)}:`;
+  if (names.size < MAX_NAMES) names.set(key, text);
+  return text;
 }
 
 // Array.isArray doesn't narrow a readonly array.

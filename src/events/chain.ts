@@ -1,4 +1,5 @@
 import { canonicalJson, type Json, sha256 } from './canonical.ts';
+import type { Metadata } from './metadata.ts';
 
 /**
  * The hash chain of a stream. Each event's metadata holds the hash of the event before it; its own hash covers
@@ -39,15 +40,12 @@ export function eventId(hash: Buffer): string {
 }
 
 /**
- * Seals an event behind the one whose hash is `prevHash` (NO_HASH for the first of its stream): the texts to store,
- * their hash and the id made from it.
+ * Seals an event behind the one whose hash stands in its metadata as `prevHash` (NO_HASH in the first of its stream):
+ * the texts to store, their hash and the id made from it.
  */
-export function seal(
-  event: { stream: string; revision: number; type: string; data: Json; metadata: { readonly [key: string]: Json } },
-  prevHash: string,
-): SealedEvent {
+export function seal(event: { stream: string; revision: number; type: string; data: Json; metadata: Json & Pick<Metadata, 'prevHash'> }): SealedEvent {
   const data = canonicalJson(event.data);
-  const metadata = canonicalJson({ ...event.metadata, prevHash });
+  const metadata = canonicalJson(event.metadata);
   const { stream, revision, type } = event;
   const hash = eventHash({ stream, revision, type, data, metadata });
   return { stream, revision, type, data, metadata, hash, id: eventId(hash) };

@@ -1,4 +1,5 @@
 import { sql, type Transaction } from 'kysely';
+import { accountStream } from '../events/account-events.ts';
 import { type Micro } from '../events/amounts.ts';
 import type { Recorded } from '../events/event-types.ts';
 import { type BigintColumn, jsonRows, microOf, type NullableTimeColumn, type TimeColumn } from './columns.ts';
@@ -32,18 +33,22 @@ export type Balance = {
 
 /** An event carries the balances after it: the last one of each account is the row. */
 export async function applyBalances(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
-  const rows = new Map<string, object>();
+  const rows = new Map<string, { opened_at: string }>();
   for (const { userId, event } of userEvents(events)) {
     const { dueAt, ...amounts } = event.data.after;
-    rows.set(userId, { user_id: userId, revision: event.revision, ...amounts, due_at: dueAt, at: event.metadata.at });
+    const { at } = event.metadata;
+    // Where the account is new, the first of its events opened it.
+    const openedAt = rows.get(userId)?.opened_at ?? at;
+    const row = { user_id: userId, revision: event.revision, ...amounts, due_at: dueAt, opened_at: openedAt, updated_at: at };
+    rows.set(userId, row);
   }
   if (rows.size === 0) return;
   await sql`insert into read_model.balances as b
       (user_id, revision, available, reserved, debt, earned, spent, due_at, opened_at, updated_at)
-    select user_id, revision, available, reserved, debt, earned, spent, due_at, at, at
+    select user_id, revision, available, reserved, debt, earned, spent, due_at, opened_at, updated_at
     from json_to_recordset(${jsonRows([...rows.values()])}) as r (
       user_id text, revision bigint, available bigint, reserved bigint, debt bigint, earned bigint, spent bigint,
-      due_at timestamptz, at timestamptz)
+      due_at timestamptz, opened_at timestamptz, updated_at timestamptz)
     on conflict (user_id) do update set revision = excluded.revision, available = excluded.available,
       reserved = excluded.reserved, debt = excluded.debt, earned = excluded.earned, spent = excluded.spent,
       due_at = excluded.due_at, updated_at = excluded.updated_at`.execute(tx);
@@ -65,12 +70,16 @@ export async function findBalance(db: ReadDatabase, userId: string): Promise<Bal
   );
 }
 
-/** Users who hold something that has run out by `now`, longest overdue first, at most `limit`; and when the next is due. */
+/**
+ * Users who hold something that has run out by `now`, longest overdue first, at most `limit`; and when the next is due.
+ * Parked accounts are left out: their rows stand still, so that they would seem overdue for ever.
+ */
 export async function findDue(db: ReadDatabase, now: Date, limit: number): Promise<{ readonly users: readonly string[]; readonly next: Date | null }> {
   const rows = await db
     .selectFrom('balances')
     .select(['user_id', 'due_at'])
     .where('due_at', 'is not', null)
+    .where(sql<boolean>`not exists (select from read_model.parked p where p.stream = ${accountStream('')} || user_id)`)
     .orderBy('due_at')
     .limit(limit + 1)
     .execute();

@@ -8,26 +8,23 @@ export type CheckpointsTable = { stream: string; revision: BigintColumn };
 /** Streams with an event that could not be applied. */
 export type ParkedTable = { stream: string; revision: BigintColumn; error: string; parked_at: TimeColumn };
 
+/** How far a stream has been applied, -1 for not at all, and whether it was parked. */
+export type Checkpoint = { readonly revision: number; readonly parked: boolean };
+
 /**
- * Locks the checkpoints of some streams in sorted order, so that no two projectors wait in a circle, and returns the
- * revision up to which each has been applied: -1 where nothing has.
+ * Locks the checkpoints of some streams and returns them. No two projectors wait in a circle: whoever holds a lock has
+ * made all the rows it needs before, and rows are made and locked in sorted order.
  */
-export async function lockCheckpoints(tx: Transaction<ReadModels>, streams: readonly string[]): Promise<ReadonlyMap<string, number>> {
-  const sorted = [...streams].sort();
-  const find = () =>
-    tx.selectFrom('checkpoints').selectAll().where('stream', 'in', sorted).orderBy('stream').forUpdate().execute();
-  let rows = await find();
-  if (rows.length < sorted.length) {
-    const known = new Set(rows.map((row) => row.stream));
-    const fresh = sorted.filter((stream) => !known.has(stream));
-    await tx
-      .insertInto('checkpoints')
-      .values(fresh.map((stream) => ({ stream, revision: -1 })))
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
-    rows = await find();
-  }
-  return new Map(rows.map((row) => [row.stream, Number(row.revision)]));
+export async function lockCheckpoints(tx: Transaction<ReadModels>, streams: readonly string[]): Promise<ReadonlyMap<string, Checkpoint>> {
+  await sql`insert into read_model.checkpoints (stream, revision)
+    select n.stream, -1 from unnest(${[...streams]}::text[]) as n (stream)
+    where not exists (select from read_model.checkpoints c where c.stream = n.stream)
+    order by n.stream on conflict do nothing`.execute(tx);
+  const { rows } = await sql<{ stream: string; revision: string; parked: boolean }>`select c.stream, c.revision,
+      exists (select from read_model.parked p where p.stream = c.stream) as parked
+    from read_model.checkpoints c where c.stream = any (${[...streams]}::text[])
+    order by c.stream for update of c`.execute(tx);
+  return new Map(rows.map(({ stream, revision, parked }) => [stream, { revision: Number(revision), parked }]));
 }
 
 /** Moves checkpoints on. The caller holds their locks. */
@@ -38,7 +35,7 @@ export async function moveCheckpoints(tx: Transaction<ReadModels>, revisions: Re
     where c.stream = n.stream`.execute(tx);
 }
 
-/** Parks a stream at an event that could not be applied, or takes it out again once it could. */
+/** Parks a stream at an event that could not be applied. */
 export async function park(tx: Transaction<ReadModels>, stream: string, revision: number, error: string): Promise<void> {
   await tx
     .insertInto('parked')
@@ -50,6 +47,15 @@ export async function park(tx: Transaction<ReadModels>, stream: string, revision
 /** Takes streams out of the car park. */
 export async function unpark(tx: Transaction<ReadModels>, streams: readonly string[]): Promise<void> {
   await tx.deleteFrom('parked').where('stream', 'in', [...streams]).execute();
+}
+
+/** Streams that are parked, at most `limit`, each with the revision that could not be applied. */
+export async function findParked(
+  db: ReadDatabase,
+  limit: number,
+): Promise<readonly { readonly stream: string; readonly revision: number }[]> {
+  const rows = await db.selectFrom('parked').select(['stream', 'revision']).orderBy('stream').limit(limit).execute();
+  return rows.map((row) => ({ stream: row.stream, revision: Number(row.revision) }));
 }
 
 /** Of these streams and revisions, those that are neither applied that far nor parked. */

@@ -1,9 +1,8 @@
-import type { Transaction } from 'kysely';
 import { type Recorded, readEvent, type StoredEvent } from '../events/event-types.ts';
 import type { Store } from '../events/store.ts';
 import { applyBalances } from './balances.ts';
 import { lockCheckpoints, moveCheckpoints, park, unpark } from './checkpoints.ts';
-import type { ReadDatabase, ReadModels } from './database.ts';
+import type { ReadDatabase } from './database.ts';
 import { applyGrants } from './grants.ts';
 import { applyReservations } from './reservations.ts';
 import { applyTransactions } from './transactions.ts';
@@ -11,8 +10,9 @@ import { applyTransactions } from './transactions.ts';
 /** A hint that a stream has reached a revision. */
 export type Signal = { readonly stream: string; readonly revision: number };
 
-/** Events of one stream in one transaction at the most: a stream further behind takes several. */
+/** Events of one stream, and of all, in one transaction at the most: a stream further behind takes several. */
 const EVENTS_TOGETHER = 500;
+const EVENTS_AT_ONCE = 5_000;
 
 /** What came of some signals: streams that are not there yet, and those that were parked. */
 export type Projected = { readonly unfinished: readonly Signal[]; readonly parked: readonly Parked[]; readonly applied: number };
@@ -25,20 +25,29 @@ const models = [applyBalances, applyTransactions, applyReservations, applyGrants
 /**
  * Brings streams from their own checkpoints to the signalled revisions, all in one transaction with their checkpoints:
  * each event once and in order, whatever is signalled how often. What lies between is read from the store. A stream
- * with an event that can't be applied is parked, and the others go on.
+ * is parked before an event that can't be applied, and the others go on.
  */
 export async function project(db: ReadDatabase, store: Pick<Store, 'readStreams'>, signals: readonly Signal[]): Promise<Projected> {
   const wanted = new Map<string, number>();
   for (const { stream, revision } of signals) wanted.set(stream, Math.max(revision, wanted.get(stream) ?? -1));
+  const together = Math.floor(EVENTS_AT_ONCE / Math.max(wanted.size, 1));
+  return projectUpTo(db, store, wanted, Math.min(Math.max(together, 1), EVENTS_TOGETHER));
+}
+
+type Wanted = ReadonlyMap<string, number>;
+
+/** Applies at most `together` events of each stream. */
+async function projectUpTo(db: ReadDatabase, store: Pick<Store, 'readStreams'>, wanted: Wanted, together: number): Promise<Projected> {
   try {
-    return await projectTogether(db, store, wanted);
+    return await projectTogether(db, store, wanted, together);
   } catch (error) {
-    if (wanted.size === 1) return parkOne(db, wanted, error);
     if (!isAboutData(error)) throw error;
-    // Somebody in here can't be applied: halves, until it stands alone.
-    const entries = [...wanted].map(([stream, revision]) => ({ stream, revision }));
-    const middle = Math.ceil(entries.length / 2);
-    const [first, second] = [await project(db, store, entries.slice(0, middle)), await project(db, store, entries.slice(middle))];
+    // Something in here can't be applied: halves the streams until one stands alone, then its events.
+    if (wanted.size === 1 && together === 1) return parkNext(db, wanted, error);
+    if (wanted.size === 1) return projectUpTo(db, store, wanted, Math.floor(together / 2));
+    const middle = Math.ceil(wanted.size / 2);
+    const first = await projectUpTo(db, store, new Map([...wanted].slice(0, middle)), together);
+    const second = await projectUpTo(db, store, new Map([...wanted].slice(middle)), together);
     return {
       unfinished: [...first.unfinished, ...second.unfinished],
       parked: [...first.parked, ...second.parked],
@@ -47,25 +56,28 @@ export async function project(db: ReadDatabase, store: Pick<Store, 'readStreams'
   }
 }
 
-async function projectTogether(db: ReadDatabase, store: Pick<Store, 'readStreams'>, wanted: ReadonlyMap<string, number>): Promise<Projected> {
+async function projectTogether(db: ReadDatabase, store: Pick<Store, 'readStreams'>, wanted: Wanted, together: number): Promise<Projected> {
   return db.transaction().execute(async (tx) => {
     const checkpoints = await lockCheckpoints(tx, [...wanted.keys()]);
     const ranges = [...wanted].flatMap(([stream, revision]) => {
-      const from = (checkpoints.get(stream) ?? -1) + 1;
-      return from > revision ? [] : [{ stream, from, to: Math.min(revision, from + EVENTS_TOGETHER - 1) }];
+      const { revision: reached, parked } = checkpoints.get(stream) ?? { revision: -1, parked: false };
+      // The router doesn't wait for a parked stream: once it goes on it is brought to its head, however far that is.
+      const goal = parked ? Number.POSITIVE_INFINITY : revision;
+      const from = reached + 1;
+      return from > goal ? [] : [{ stream, from, to: Math.min(goal, from + together - 1), goal }];
     });
     if (ranges.length === 0) return { unfinished: [], parked: [], applied: 0 };
     const { events, parked } = readable(await store.readStreams(ranges));
     for (const apply of models) await apply(tx, events);
     const reached = new Map(events.map((event) => [event.stream, event.revision]));
     await moveCheckpoints(tx, reached);
-    if (reached.size > 0) await unpark(tx, [...reached.keys()]);
     for (const { stream, revision, error } of parked) await park(tx, stream, revision, error);
     const stuck = new Set(parked.map(({ stream }) => stream));
-    const unfinished = ranges
-      .filter(({ stream }) => (reached.get(stream) ?? -1) < (wanted.get(stream) ?? -1) && !stuck.has(stream))
-      .map(({ stream }) => ({ stream, revision: wanted.get(stream) ?? -1 }));
-    return { unfinished, parked, applied: events.length };
+    const goingOn = ranges.filter(({ stream }) => !stuck.has(stream));
+    const unfinished = goingOn.filter(({ stream, to, goal }) => reached.get(stream) === to && to < goal);
+    const arrived = goingOn.filter((one) => checkpoints.get(one.stream)?.parked === true && !unfinished.includes(one));
+    if (arrived.length > 0) await unpark(tx, arrived.map(({ stream }) => stream));
+    return { unfinished: unfinished.map(({ stream }) => ({ stream, revision: wanted.get(stream) ?? -1 })), parked, applied: events.length };
   });
 }
 
@@ -84,16 +96,20 @@ function readable(stored: readonly StoredEvent[]): { events: readonly Recorded[]
   return { events, parked: [...parked.values()] };
 }
 
-/** Postgres refused a value (classes 22 and 23) or our own code failed on one: no repeat helps. */
+/** Postgres refused a value (classes 22, 23 and 54) or our own code failed on one: no repeat helps. */
 function isAboutData(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
-  return typeof code === 'string' ? /^2[23]/.test(code) : error instanceof TypeError || error instanceof RangeError;
+  return typeof code === 'string' ? /^(?:22|23|54)/.test(code) : error instanceof TypeError || error instanceof RangeError;
 }
 
-async function parkOne(db: ReadDatabase, wanted: ReadonlyMap<string, number>, error: unknown): Promise<Projected> {
-  if (!isAboutData(error)) throw error;
-  const [[stream, revision] = ['', -1]] = wanted;
-  const parked = { stream, revision, error: String(error) };
-  await db.transaction().execute((tx: Transaction<ReadModels>) => park(tx, stream, revision, parked.error));
-  return { unfinished: [], parked: [parked], applied: 0 };
+/** Parks a stream before its next event. */
+async function parkNext(db: ReadDatabase, wanted: Wanted, error: unknown): Promise<Projected> {
+  return db.transaction().execute(async (tx) => {
+    const parked: Parked[] = [];
+    for (const [stream, { revision }] of await lockCheckpoints(tx, [...wanted.keys()])) {
+      parked.push({ stream, revision: revision + 1, error: String(error) });
+    }
+    for (const one of parked) await park(tx, one.stream, one.revision, one.error);
+    return { unfinished: [], parked, applied: 0 };
+  });
 }

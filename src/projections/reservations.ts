@@ -52,8 +52,12 @@ export async function applyReservations(tx: Transaction<ReadModels>, events: rea
     await sql`insert into read_model.reservations
       select * from json_populate_recordset(null::read_model.reservations, ${jsonRows(made)})`.execute(tx);
   }
-  // A hold that ran out and was settled late, both in one batch: the last word counts.
-  const settled = new Map(accounts.flatMap(settledBy).map((one) => [`${one.user_id} ${one.revision}`, one]));
+  const settled = new Map<string, Settled>();
+  for (const one of accounts.flatMap(settledBy)) {
+    const key = `${one.user_id} ${one.revision}`;
+    // A hold that ran out and was settled late, both in one batch: the last word counts, what its end gave back stays.
+    settled.set(key, { ...one, released: settled.get(key)?.released ?? one.released });
+  }
   if (settled.size === 0) return;
   await sql`update read_model.reservations r set status = s.status, taken = s.taken, settled_at = s.at,
       released = case when r.status = 'expired' then r.released else s.released end

@@ -118,10 +118,11 @@ export async function applyTransactions(tx: Transaction<ReadModels>, events: rea
   if (rows.length === 0) return;
   await sql`insert into read_model.transactions
     select * from json_populate_recordset(null::read_model.transactions, ${jsonRows(rows)})`.execute(tx);
-  const settled = accounts.flatMap(settledHolds);
-  if (settled.length === 0) return;
+  // A hold that ran out and was settled late, both in one batch: its transaction ended when it ran out.
+  const settled = new Map(accounts.flatMap(settledHolds).toReversed().map((one) => [`${one.user_id} ${one.revision}`, one]));
+  if (settled.size === 0) return;
   await sql`update read_model.transactions t set status = s.status, completed_at = s.at
-    from json_to_recordset(${jsonRows(settled)}) as s (user_id text, revision bigint, status text, at timestamptz)
+    from json_to_recordset(${jsonRows([...settled.values()])}) as s (user_id text, revision bigint, status text, at timestamptz)
     where t.user_id = s.user_id and t.revision = s.revision and t.status = 'pending'`.execute(tx);
 }
 

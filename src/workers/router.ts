@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Position, PositionedEvent, Store } from '../events/store.ts';
-import { findBehind } from '../projections/checkpoints.ts';
+import { findBehind, findParked } from '../projections/checkpoints.ts';
 import type { ReadDatabase } from '../projections/database.ts';
 import type { Signal } from '../projections/project.ts';
 import { readAppliedPosition, writeAppliedPosition } from '../projections/router-position.ts';
@@ -25,6 +25,9 @@ const MAX_OPEN = 32;
 const ROUND = 40;
 const CHECK_EVERY = 50;
 const SIGNAL_AGAIN = 2_000;
+/** In ms: parked streams are tried again now and then, since a newer process may know their events. */
+const TRY_PARKED = 60_000;
+const PARKED_TOGETHER = 10_000;
 
 type OpenBatch = { readonly position: Position; behind: readonly Signal[]; signalledAt: number };
 
@@ -77,8 +80,15 @@ export async function route({ store, db, queue, log }: RouterParts, stop: AbortS
     if (applied !== undefined) await writeAppliedPosition(db, applied);
   };
 
-  // If either fails the other stops too, and the router is started again from what is applied.
-  await Promise.all([follow(), confirm()].map((half) => half.finally(() => failed.abort())));
+  const tryParked = async (): Promise<void> => {
+    while (!signal.aborted) {
+      await queue.send(partitioned(await findParked(db, PARKED_TOGETHER)));
+      await pause(TRY_PARKED, signal);
+    }
+  };
+
+  // If one fails the others stop too, and the router is started again from what is applied.
+  await Promise.all([follow(), confirm(), tryParked()].map((half) => half.finally(() => failed.abort())));
 }
 
 /** Each stream once, at the highest revision. */

@@ -44,6 +44,7 @@ export function decideBatch<State, Command, Event extends LedgerEvent>(
   const stream = envelopes[0]?.stream ?? '';
   if (start.at > now + MAX_SKEW) throw new ClockSkewError(`the head of ${stream} lies ${start.at - now} ms ahead of the clock`);
   const at = Math.max(now, start.at);
+  const time = new Date(at).toISOString();
   const facts = known.fork();
   const events: NewEvent[] = [];
   const outcomes: Outcome<State, Event>[] = [];
@@ -52,7 +53,7 @@ export function decideBatch<State, Command, Event extends LedgerEvent>(
   let bytes = 0;
 
   const expired = decider.expire(start.state, at);
-  if (expired !== undefined) take(writeEvents(decider, current, [expired], systemNote('expiry'), { stream, at }));
+  if (expired !== undefined) take(writeEvents(decider, current, [expired], systemNote('expiry'), { stream, at: time }));
 
   for (const envelope of envelopes) {
     const outcome = answered(envelope) ?? decideOne(envelope);
@@ -92,7 +93,7 @@ export function decideBatch<State, Command, Event extends LedgerEvent>(
       case 'unchanged':
         return { kind: 'unchanged', state: current.state, revision: current.revision, event: decision.event };
       case 'append': {
-        const written = writeEvents(decider, current, decision.events, noteOf(envelope, hashes), { stream, at });
+        const written = writeEvents(decider, current, decision.events, noteOf(envelope, hashes), { stream, at: time });
         if (written.largest > MAX_EVENT_BYTES) {
           return { kind: 'rejected', rejection: { code: 'limit_exceeded', limit: 'eventBytes', maximum: MAX_EVENT_BYTES } };
         }
@@ -145,8 +146,8 @@ function writeEvents<State, Event extends LedgerEvent>(
   decider: Pick<Decider<State, never, Event>, 'evolve'>,
   start: StreamState<State>,
   decided: readonly Decided<Event>[],
-  { claims: keyClaims, ...note }: Note,
-  { stream, at }: { stream: string; at: number },
+  note: Note,
+  { stream, at }: { stream: string; at: string },
 ): Written<State, Event> {
   let end = start;
   let bytes = 0;
@@ -154,18 +155,24 @@ function writeEvents<State, Event extends LedgerEvent>(
   const events: NewEvent[] = [];
   const recorded: Recorded<Event>[] = [];
   decided.forEach(({ type, data, about = [], claims = [] }, index) => {
-    const metadata = {
-      ...note,
+    // In canonical order already, which spares sorting.
+    const metadata: Metadata = {
       about: [...about],
-      at: new Date(at).toISOString(),
-      claims: index === decided.length - 1 ? [...keyClaims, ...claims] : [],
+      actor: note.actor,
+      at,
+      causationId: note.causationId,
+      claims: index === decided.length - 1 ? [...note.claims, ...claims] : [],
+      commandId: note.commandId,
+      correlationId: note.correlationId,
+      idempotencyKey: note.idempotencyKey,
+      prevHash: end.hash,
+      requestHash: note.requestHash,
       schema: schemaVersion(type),
     };
     const revision = end.revision + 1;
-    const sealed = seal({ stream, revision, type, data: data as Json, metadata }, end.hash);
-    const event = { ...metadata, prevHash: end.hash };
+    const sealed = seal({ stream, revision, type, data: data as Json, metadata });
     const { id, hash } = sealed;
-    const record = { stream, revision, id, hash, type, data, metadata: event } as unknown as Recorded<Event>;
+    const record = { stream, revision, id, hash, type, data, metadata } as unknown as Recorded<Event>;
     const size = Buffer.byteLength(sealed.data) + Buffer.byteLength(sealed.metadata);
     events.push({ ...sealed, claims: metadata.claims, about });
     recorded.push(record);
