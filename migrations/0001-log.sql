@@ -61,6 +61,9 @@ create trigger no_removal before delete or truncate on ledger.links
 -- refused when the head is not where it was expected, or when one of its claims stands already. A claim without a
 -- revision is not made, only looked for: it is the key of a command that wrote nothing.
 --
+-- Whoever loses a stream's head to others again and again takes a turn on it: an exclusive advisory lock of its session
+-- on the name's hash. A batch without the turn (p_turns) is refused as contended while somebody holds or awaits it.
+--
 -- Returns the head that each stream had, whether its batch was taken, and the position before the first event
 -- written: events stand in the log in the order in which they were given, those of refused batches left out.
 --
@@ -71,11 +74,11 @@ create trigger no_removal before delete or truncate on ledger.links
 -- (callers sort by name), then the log's position lock, held to the commit. So position order is commit order, and a
 -- rollback leaves no gap.
 create function ledger.append(
-  p_streams text[], p_expected bigint[], p_heads bigint[], p_head_hashes bytea[],
+  p_streams text[], p_turns boolean[], p_expected bigint[], p_heads bigint[], p_head_hashes bytea[],
   p_batches int[], p_revisions bigint[], p_ids uuid[], p_types text[], p_data text[], p_metadata text[], p_hashes bytea[],
   p_claim_batches int[], p_claim_revisions bigint[], p_claims bytea[],
   p_link_batches int[], p_link_revisions bigint[], p_abouts bigint[],
-  out heads bigint[], out accepted boolean[], out base_position bigint
+  out heads bigint[], out accepted boolean[], out contended boolean[], out base_position bigint
 )
 language plpgsql security definer
 set search_path = pg_catalog
@@ -100,6 +103,12 @@ begin
   -- A claim that is only looked for makes no constraint speak.
   if array_position(p_claim_revisions, null) is null then
     begin
+      if exists (
+        select from unnest(p_streams, p_turns) as n (name, turn)
+        where not n.turn and not pg_try_advisory_xact_lock_shared(hashtextextended(n.name, 0))
+      ) then
+        raise exception 'somebody has the turn on a stream' using errcode = 'LC001';
+      end if;
       with moved as (
         update ledger.streams s set revision = n.head, hash = coalesce(n.hash, s.hash)
         from unnest(p_streams, p_expected, p_heads, p_head_hashes) with ordinality as n (name, expected, head, hash, batch)
@@ -127,6 +136,7 @@ begin
         perform pg_notify('ledger_appended', '');
         heads := p_expected;
         accepted := array_fill(true, array[array_length(p_streams, 1)]);
+        contended := array_fill(false, array[array_length(p_streams, 1)]);
         return;
       end if;
       raise exception 'a head is elsewhere' using errcode = 'LC001';
@@ -135,25 +145,28 @@ begin
     end;
   end if;
 
-  select s.heads, s.accepted, s.base_position into heads, accepted, base_position
-    from ledger.append_some(p_streams, p_expected, p_heads, p_head_hashes,
+  select s.heads, s.accepted, s.contended, s.base_position into heads, accepted, contended, base_position
+    from ledger.append_some(p_streams, p_turns, p_expected, p_heads, p_head_hashes,
       p_batches, p_revisions, p_ids, p_types, p_data, p_metadata, p_hashes,
       p_claim_batches, p_claim_revisions, p_claims, p_link_batches, p_link_revisions, p_abouts) s;
 end $$;
 
 -- ledger.append() for a group in which some batch may be refused: locks the heads, looks first, writes what is left.
 create function ledger.append_some(
-  p_streams text[], p_expected bigint[], p_heads bigint[], p_head_hashes bytea[],
+  p_streams text[], p_turns boolean[], p_expected bigint[], p_heads bigint[], p_head_hashes bytea[],
   p_batches int[], p_revisions bigint[], p_ids uuid[], p_types text[], p_data text[], p_metadata text[], p_hashes bytea[],
   p_claim_batches int[], p_claim_revisions bigint[], p_claims bytea[],
   p_link_batches int[], p_link_revisions bigint[], p_abouts bigint[],
-  out heads bigint[], out accepted boolean[], out base_position bigint
+  out heads bigint[], out accepted boolean[], out contended boolean[], out base_position bigint
 )
 language plpgsql as $$
 declare
   v_ids bigint[];
   v_taken int[];
 begin
+  select array_agg(not n.turn and not pg_try_advisory_xact_lock_shared(hashtextextended(n.name, 0)) order by n.ord) into contended
+    from unnest(p_streams, p_turns) with ordinality as n (name, turn, ord);
+
   select array_agg(l.id order by l.ord), array_agg(l.revision order by l.ord) into v_ids, heads
     from (
       select s.id, s.revision, n.ord
@@ -171,8 +184,9 @@ begin
     from unnest(p_claim_batches, p_claims) as c (batch, claim)
     join ledger.claims x on x.stream_id = v_ids[c.batch] and x.claim = c.claim;
 
-  select array_agg(h.head = h.expected and (v_taken is null or h.batch <> all (v_taken)) order by h.batch) into accepted
-    from unnest(heads, p_expected) with ordinality as h (head, expected, batch);
+  select array_agg(h.head = h.expected and not h.contended and (v_taken is null or h.batch <> all (v_taken)) order by h.batch)
+    into accepted
+    from unnest(heads, p_expected, contended) with ordinality as h (head, expected, contended, batch);
 
   if array_length(p_batches, 1) is null or not true = any (accepted) then
     return;

@@ -114,10 +114,11 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
       const batch = new StreamBatch<State, Command, Event>(mailbox);
       let release: (() => void) | undefined;
       try {
-        if (this.#contended.has(stream)) release = await this.#takeTurn(stream, batch);
-        await this.#finish(stream, batch, async () => {
+        const takeTurn = async () => {
           release ??= await this.#takeTurn(stream, batch);
-        });
+        };
+        if (this.#contended.has(stream)) await takeTurn();
+        await this.#finish(stream, batch, takeTurn);
       } catch (error) {
         batch.fail(error);
       } finally {
@@ -142,7 +143,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
           return;
         }
         this.#learn(stream, batch, base, result);
-        if (attempt >= CONTENDED_FROM) {
+        if (result.contended || attempt >= CONTENDED_FROM) {
           this.#contended.set(stream, true);
           await takeTurn();
         }
@@ -199,7 +200,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
       const decided = decideBatch(this.#decider, base, batch.known, batch.envelopes, { hashes, now: clock.now() });
       batch.propose(decided);
       const { events, unclaimed, bytes } = decided;
-      return { batch: { stream, expectedRevision: base.revision, events, unclaimed }, bytes };
+      return { batch: { stream, expectedRevision: base.revision, events, unclaimed, hasTurn: batch.hasTurn }, bytes };
     });
   }
 
@@ -212,7 +213,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
   ): void {
     batch.known.addClaims(conflict.claimed);
     // Nothing new, and yet refused: what is at hand is not what is stored.
-    if (conflict.missing.length === 0 && conflict.claimed.size === 0) this.#states.delete(stream);
+    if (conflict.missing.length === 0 && conflict.claimed.size === 0 && !conflict.contended) this.#states.delete(stream);
     else this.#catchUp(stream, batch, base, conflict.missing);
   }
 
@@ -227,8 +228,9 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
   }
 
   /** Waits for the stream's turn and reads what the others wrote meanwhile. */
-  async #takeTurn(stream: string, batch: StreamBatch<State, Command, Event>): Promise<() => void> {
+  async #takeTurn(stream: string, batch: StreamBatch<State, Command, Event>): Promise<(() => void) | undefined> {
     const release = await this.#parts.locks.acquire(stream);
+    batch.hasTurn = release !== undefined;
     try {
       const base = this.#states.get(stream);
       if (base !== undefined) {
@@ -236,7 +238,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
       }
       return release;
     } catch (error) {
-      release();
+      release?.();
       throw error;
     }
   }

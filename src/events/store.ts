@@ -30,6 +30,8 @@ export type Batch = {
   readonly stream: string;
   readonly expectedRevision: number;
   readonly events: readonly NewEvent[];
+  /** Whether the caller has the turn on this stream. Without it the batch is refused while somebody else has it. */
+  readonly hasTurn?: boolean;
   /** Claims that must not stand yet, though no event of this batch makes them: keys of commands that wrote nothing. */
   readonly unclaimed: readonly string[];
 };
@@ -39,6 +41,8 @@ export type BatchResult =
   | {
       /** The head was elsewhere, or a claim stood already. Nothing of this batch was written. */
       readonly accepted: false;
+      /** Somebody else has the turn on the stream: wait for one's own. */
+      readonly contended: boolean;
       /** The events behind the expected revision, in order, the first thousand at the most. */
       readonly missing: readonly StoredEvent[];
       /** The events that hold the claims of this batch which stood already, by claim. */

@@ -88,7 +88,7 @@ export async function route({ store, db, queue, log }: RouterParts, stop: AbortS
   };
 
   // If one fails the others stop too, and the router is started again from what is applied.
-  await Promise.all([follow(), confirm(), tryParked()].map((half) => half.finally(() => failed.abort())));
+  await Promise.all([follow(), confirm(), tryParked()].map((part) => part.finally(() => failed.abort())));
 }
 
 /** Each stream once, at the highest revision. */

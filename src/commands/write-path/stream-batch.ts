@@ -17,6 +17,8 @@ export type Pending<State, Command, Event extends LedgerEvent> = {
 /** The commands of a stream that are decided together, and what was decided. */
 export class StreamBatch<State, Command, Event extends LedgerEvent> {
   readonly known = new KnownFacts<Event>();
+  /** Whether this process has the turn on the stream. */
+  hasTurn = false;
   readonly #mailbox: Pending<State, Command, Event>[];
   #taken: readonly Pending<State, Command, Event>[] = [];
   #decided: DecidedBatch<State, Event> | undefined;

@@ -1,12 +1,12 @@
 import pg from 'pg';
 import { type Batch, OutcomeUnknownError, StoreUnavailableError } from '../store.ts';
-import { byteaArray, int4Array, int8Array, textArray, uuidArray } from './binary-arrays.ts';
+import { boolArray, byteaArray, int4Array, int8Array, textArray, uuidArray } from './binary-arrays.ts';
 
-/** What ledger.append() says of each batch: the head its stream had, and whether the batch was taken. */
-export type Appended = readonly { readonly accepted: boolean; readonly head: number }[];
+/** What ledger.append() says of each batch: whether it was taken, and whether somebody else had the stream's turn. */
+export type Appended = readonly { readonly accepted: boolean; readonly contended: boolean }[];
 
 const STATEMENT =
-  'select * from ledger.append($1,$2,$3,$4, $5,$6,$7,$8,$9,$10,$11, $12,$13,$14, $15,$16,$17)';
+  'select * from ledger.append($1,$2,$3,$4,$5, $6,$7,$8,$9,$10,$11,$12, $13,$14,$15, $16,$17,$18)';
 
 /**
  * Runs ledger.append() on one connection. Throws StoreUnavailableError where nothing was written and the same group
@@ -19,7 +19,7 @@ export async function appendGroup(pool: pg.Pool, unsorted: readonly Batch[]): Pr
   const client = await connect(pool);
   let failure: Error | undefined;
   try {
-    const { rows } = await client.query<{ heads: string[]; accepted: boolean[] }>({
+    const { rows } = await client.query<{ accepted: boolean[]; contended: boolean[] }>({
       name: 'append',
       text: STATEMENT,
       values: parameters(batches, unsorted),
@@ -28,7 +28,7 @@ export async function appendGroup(pool: pg.Pool, unsorted: readonly Batch[]): Pr
     const places = placesOf(batches);
     return unsorted.map(({ stream }) => {
       const index = places.get(stream) ?? -1;
-      return { accepted: row?.accepted[index] === true, head: Number(row?.heads[index]) };
+      return { accepted: row?.accepted[index] === true, contended: row?.contended[index] === true };
     });
   } catch (error) {
     failure = classify(error);
@@ -71,6 +71,7 @@ function parameters(batches: readonly Batch[], unsorted: readonly Batch[]): Buff
   const lastOf = (batch: Batch) => batch.events[batch.events.length - 1];
   return [
     textArray(batches.map((batch) => batch.stream)),
+    boolArray(batches.map((batch) => batch.hasTurn === true)),
     int8Array(batches.map((batch) => batch.expectedRevision)),
     int8Array(batches.map((batch) => lastOf(batch)?.revision ?? batch.expectedRevision)),
     byteaArray(batches.map((batch) => lastOf(batch)?.hash ?? null)),

@@ -8,7 +8,7 @@
  */
 
 const HEADER = 20;
-const TYPE = { bytea: 17, int8: 20, int4: 23, text: 25, uuid: 2950 } as const;
+const TYPE = { bool: 16, bytea: 17, int8: 20, int4: 23, text: 25, uuid: 2950 } as const;
 
 function header(elementType: number, length: number, bodyLength: number): Buffer {
   const buffer = Buffer.allocUnsafe(length === 0 ? 12 : HEADER + bodyLength);
@@ -49,6 +49,17 @@ export function byteaArray(values: readonly (Buffer | null)[]): Buffer {
   for (const value of values) {
     offset = buffer.writeInt32BE(value?.length ?? -1, offset);
     if (value !== null) offset += value.copy(buffer, offset);
+  }
+  return buffer;
+}
+
+/** A `boolean[]`. */
+export function boolArray(values: readonly boolean[]): Buffer {
+  const buffer = header(TYPE.bool, values.length, values.length * 5);
+  let offset = HEADER;
+  for (const value of values) {
+    offset = buffer.writeInt32BE(1, offset);
+    offset = buffer.writeUInt8(value ? 1 : 0, offset);
   }
   return buffer;
 }

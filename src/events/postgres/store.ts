@@ -104,7 +104,8 @@ export function createPostgresStore({ pool, makeClient }: { pool: pg.Pool; makeC
       return Promise.all(
         batches.map(async (batch, index): Promise<BatchResult> => {
           if (appended[index]?.accepted === true) return { accepted: true, revision: batch.expectedRevision + batch.events.length };
-          return { accepted: false, ...(await conflictOf(batch).catch(() => NOTHING_LEARNT)) };
+          const contended = appended[index]?.contended === true;
+          return { accepted: false, contended, ...(await conflictOf(batch).catch(() => NOTHING_LEARNT)) };
         }),
       );
     },
