@@ -4,12 +4,18 @@ import { ConfigError } from './config.ts';
 /** In ms: what isn't closed by then is cut. */
 const CLOSE_WITHIN = 15_000;
 
+/** In ms: Ctrl-C reaches a whole group of processes, and npm and tsx hand it on besides: what comes so soon is the same. */
+const SAME_SIGNAL = 1_000;
+
 /** On SIGTERM and Ctrl-C: closes once, in order, and ends the process. A second signal ends it at once. */
 export function closeOnSignal(log: Logger, close: () => Promise<void>): void {
-  let closing = false;
+  let closingSince: number | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (closing) process.exit(1);
-    closing = true;
+    if (closingSince !== undefined) {
+      if (performance.now() - closingSince > SAME_SIGNAL) process.exit(1);
+      return;
+    }
+    closingSince = performance.now();
     log.info({ signal }, 'closing');
     setTimeout(() => {
       log.error('not closed in time');

@@ -27,7 +27,7 @@ export async function buildApp(
 ): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: options.log,
-    logController: new LogController({ disableRequestLogging: options.log.level !== 'debug' }),
+    logController: new LogController({ disableRequestLogging: !['debug', 'trace'].includes(options.log.level) }),
     bodyLimit: BODY_LIMIT,
     // A request's id is its correlation id: given by the caller, or made here.
     genReqId: ({ headers }) => {
@@ -35,7 +35,7 @@ export async function buildApp(
       return typeof given === 'string' && CORRELATION_ID.test(given) ? given : randomUUID();
     },
     routerOptions: { maxParamLength: 1_024 },
-    frameworkErrors: replyWithError,
+    frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply),
   });
   app.setValidatorCompiler(validatorCompiler);
   // Answers are made to their schemas by the type checker; checking them again would be work on the hot path.

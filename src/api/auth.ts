@@ -48,7 +48,8 @@ export async function registerAuth(app: FastifyInstance, { serviceKey, jwtSecret
       algorithms: [...(authUrl === undefined ? [] : (['EdDSA', 'RS256', 'ES256'] as const)), ...(jwtSecret === undefined ? [] : (['HS256'] as const))],
       allowedAud: AUDIENCE,
       allowedIss: [...(authUrl === undefined ? [] : [authUrl]), ...(jwtSecret === undefined ? [] : [LOCAL_ISSUER])],
-      requiredClaims: ['sub', 'exp'],
+      // What is allowed is checked only where it is there at all.
+      requiredClaims: ['sub', 'exp', 'iss', 'aud'],
       cache: 10_000,
     },
   });

@@ -56,7 +56,12 @@ export const balanceRoutes: Routes = (parts) => async (app) => {
     async (request, reply) => {
       const { userId } = request.body;
       const outcome = await runCommand(parts.accounts, { request, reply }, userId, { type: 'OpenAccount', signupGrant: micro(parts.signupGrant) });
-      return outcome.kind === 'unchanged' ? balanceOfState(userId, outcome.state, outcome.revision) : stateNow(parts, userId);
+      if (outcome.kind === 'unchanged') return balanceOfState(userId, outcome.state, outcome.revision);
+      // What the event left, not what is there now: the same key gives the same answer again.
+      const { data, revision } = outcome.event;
+      const answer = balanceAnswer(userId, data.after, [], revision);
+      // Only an account that stood before can hold something that runs out; no event says what.
+      return revision <= 1 ? answer : { ...answer, expiring: (await stateNow(parts, userId)).expiring };
     },
   );
 

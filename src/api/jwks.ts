@@ -6,7 +6,8 @@ const FRESH_FOR = 600_000;
 const ASK_AGAIN = 5_000;
 const ANSWER_WITHIN = 2_000;
 
-const jwksSchema = z.object({ keys: z.array(z.looseObject({ kid: z.string(), kty: z.string() })) });
+const jwksSchema = z.object({ keys: z.array(z.unknown()) });
+const keySchema = z.looseObject({ kid: z.string(), kty: z.string() });
 
 /**
  * The public keys of the auth service, as PEM by key id. An unknown id makes it ask again, so that a rotated key is
@@ -24,7 +25,7 @@ export function createJwks(url: string): (kid: string) => Promise<string | undef
     const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_WITHIN) });
     if (!response.ok) throw new Error(`${url} answered ${response.status}`);
     const { keys: found } = jwksSchema.parse(await response.json());
-    keys = new Map(found.map((key) => [key.kid, toPem(key)]));
+    keys = new Map(found.flatMap(readable));
     freshUntil = performance.now() + FRESH_FOR;
   }
 
@@ -35,6 +36,8 @@ export function createJwks(url: string): (kid: string) => Promise<string | undef
       asking = ask().finally(() => {
         asking = undefined;
       });
+      // Whoever has the key at hand doesn't wait for this, and a rejection that nobody waits for would end the process.
+      asking.catch(() => undefined);
     }
     // Keys at hand are good enough while the auth service is away.
     if (!keys.has(kid)) await asking;
@@ -42,6 +45,14 @@ export function createJwks(url: string): (kid: string) => Promise<string | undef
   };
 }
 
-function toPem(key: object): string {
-  return createPublicKey({ key: key as JsonWebKey, format: 'jwk' }).export({ type: 'spki', format: 'pem' }).toString();
+/** A key under its id; nothing where it has no id or is of a kind that isn't known here: the others still count. */
+function readable(key: unknown): [kid: string, pem: string][] {
+  const parsed = keySchema.safeParse(key);
+  if (!parsed.success) return [];
+  try {
+    const pem = createPublicKey({ key: parsed.data as JsonWebKey, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
+    return [[parsed.data.kid, pem.toString()]];
+  } catch {
+    return [];
+  }
 }

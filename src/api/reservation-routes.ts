@@ -68,8 +68,15 @@ const service = { access: { kind: 'service', scope: 'credits:write' } } as const
 /** Holding credits while work is done, and settling the hold. */
 export const reservationRoutes: Routes = (parts) => async (app) => {
   const routes = typed(app);
-  const { accounts, personal } = parts;
+  addReserve(routes, parts);
+  addCommit(routes, parts);
+  addRelease(routes, parts);
+  addLookUp(routes, parts);
+};
 
+type App = ReturnType<typeof typed>;
+
+function addReserve(routes: App, { accounts, personal }: ApiParts): void {
   routes.post(
     '/internal/credits/reserve',
     {
@@ -104,7 +111,9 @@ export const reservationRoutes: Routes = (parts) => async (app) => {
       };
     },
   );
+}
 
+function addCommit(routes: App, { accounts, personal }: ApiParts): void {
   routes.post(
     '/internal/credits/commit',
     {
@@ -146,7 +155,9 @@ export const reservationRoutes: Routes = (parts) => async (app) => {
       };
     },
   );
+}
 
+function addRelease(routes: App, { accounts, personal }: ApiParts): void {
   routes.post(
     '/internal/credits/refund-reservation',
     {
@@ -169,7 +180,9 @@ export const reservationRoutes: Routes = (parts) => async (app) => {
       return { success: true as const, balance: creditsFromMicro(data.after.available), released: creditsFromMicro(data.amount) };
     },
   );
+}
 
+function addLookUp(routes: App, parts: ApiParts): void {
   routes.get(
     '/internal/credits/reservations/:id',
     {
@@ -181,7 +194,7 @@ export const reservationRoutes: Routes = (parts) => async (app) => {
       return reading(async () => reservationAnswer(parts, request.params.id, await findHold(parts, userId, revision)));
     },
   );
-};
+}
 
 /** Whose hold an id names. Throws 404 where it names none. */
 function holdOf(reservationId: string): { userId: string; revision: number } {

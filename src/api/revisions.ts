@@ -25,7 +25,7 @@ export function minRevisionOf(request: FastifyRequest, stream: string): Revision
   const given = request.headers['x-min-revision'] ?? (request.query as { minRevision?: unknown }).minRevision;
   if (given === undefined) return [];
   if (typeof given === 'string' && /^\d{1,15}$/.test(given)) return [[stream, Number(given)]];
-  const parsed = revisionsSchema.safeParse(decode(String(given)));
+  const parsed = revisionsSchema.safeParse(typeof given === 'string' ? decode(given) : undefined);
   if (!parsed.success) throw invalid([{ path: 'minRevision', message: 'must be a revision, or a token from X-Ledger-Revision' }]);
   return parsed.data;
 }

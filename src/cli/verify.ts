@@ -43,7 +43,12 @@ export async function verify({ pool, onProgress = () => undefined }: Options): P
 
 async function audit(client: pg.ClientBase, findings: Findings, onProgress: (progress: Progress) => void): Promise<void> {
   const events = new EventAudit(findings);
-  const progress = (claims: number, links: number): Progress => ({ events: events.events, streams: events.ends.size, claims, links });
+  const progress = (claims: number, links: number): Progress => ({
+    events: events.events,
+    streams: events.ends.size,
+    claims,
+    links,
+  });
   // Behind the smallest number there is, and not behind 0, so that nothing hides before the first position.
   for (let after = '-9223372036854775808'; ; ) {
     const { rows } = await client.query<EventRow>(
@@ -89,7 +94,9 @@ async function main(url: string | undefined): Promise<number> {
     if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
     for (const finding of findings) process.stdout.write(`${formatFinding(finding)}\n`);
     const through = `${done.events} events in ${done.streams} streams, ${done.claims} claims, ${done.links} links`;
-    process.stdout.write(findings.length === 0 ? `The log is as it was written: ${through}.\n` : `${findings.length} findings: ${through}.\n`);
+    process.stdout.write(
+      findings.length === 0 ? `The log is as it was written: ${through}.\n` : `${findings.length} findings: ${through}.\n`,
+    );
     return findings.length === 0 ? 0 : 1;
   } catch (error) {
     process.stderr.write(`The log can't be verified: ${error instanceof Error ? error.message : String(error)}\n`);

@@ -234,7 +234,10 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
     try {
       const base = this.#states.get(stream);
       if (base !== undefined) {
-        this.#catchUp(stream, batch, base, await this.#parts.store.readStream(stream, { from: base.revision + 1, limit: REFRESH }));
+        const missing = await this.#parts.store.readStream(stream, { from: base.revision + 1, limit: REFRESH });
+        this.#catchUp(stream, batch, base, missing);
+        // As long as others write in between, each batch waits for its turn; without them the turns end by themselves.
+        if (missing.length > 0) this.#contended.set(stream, true);
       }
       return release;
     } catch (error) {

@@ -1,6 +1,5 @@
-import type { AccountEvent } from '../events/account-events.ts';
+import type { AccountEvent, LotAmounts } from '../events/account-events.ts';
 import { type Micro, ZERO } from '../events/amounts.ts';
-import type { LotAmounts } from '../events/account-events.ts';
 import type { Account } from './account.ts';
 import { withBalances } from './balances.ts';
 import { type Context, type Decision, type Facts, reject } from './decider.ts';

@@ -112,7 +112,7 @@ async function start(folder: string, account: Account, { pgCtl }: Binaries): Pro
     });
   } catch (error) {
     const tail = existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n').slice(-3).join('\n') : String(error);
-    throw new Error(`Postgres does not start on ${folder}:\n${tail}`);
+    throw new Error(`Postgres does not start on ${folder}:\n${tail}`, { cause: error });
   }
   return port;
 }

@@ -74,7 +74,11 @@ export async function findBalance(db: ReadDatabase, userId: string): Promise<Bal
  * Users who hold something that has run out by `now`, longest overdue first, at most `limit`; and when the next is due.
  * Parked accounts are left out: their rows stand still, so that they would seem overdue for ever.
  */
-export async function findDue(db: ReadDatabase, now: Date, limit: number): Promise<{ readonly users: readonly string[]; readonly next: Date | null }> {
+export async function findDue(
+  db: ReadDatabase,
+  now: Date,
+  limit: number,
+): Promise<{ readonly users: readonly string[]; readonly next: Date | null }> {
   const rows = await db
     .selectFrom('balances')
     .select(['user_id', 'due_at'])

@@ -15,7 +15,10 @@ export type Checkpoint = { readonly revision: number; readonly parked: boolean }
  * Locks the checkpoints of some streams and returns them. No two projectors wait in a circle: whoever holds a lock has
  * made all the rows it needs before, and rows are made and locked in sorted order.
  */
-export async function lockCheckpoints(tx: Transaction<ReadModels>, streams: readonly string[]): Promise<ReadonlyMap<string, Checkpoint>> {
+export async function lockCheckpoints(
+  tx: Transaction<ReadModels>,
+  streams: readonly string[],
+): Promise<ReadonlyMap<string, Checkpoint>> {
   await sql`insert into read_model.checkpoints (stream, revision)
     select n.stream, -1 from unnest(${[...streams]}::text[]) as n (stream)
     where not exists (select from read_model.checkpoints c where c.stream = n.stream)
@@ -46,7 +49,10 @@ export async function park(tx: Transaction<ReadModels>, stream: string, revision
 
 /** Takes streams out of the car park. */
 export async function unpark(tx: Transaction<ReadModels>, streams: readonly string[]): Promise<void> {
-  await tx.deleteFrom('parked').where('stream', 'in', [...streams]).execute();
+  await tx
+    .deleteFrom('parked')
+    .where('stream', 'in', [...streams])
+    .execute();
 }
 
 /** Streams that are parked, at most `limit`, each with the revision that could not be applied. */
@@ -79,6 +85,9 @@ export async function appliedRevision(db: ReadDatabase, stream: string): Promise
 
 /** How many streams are parked. */
 export async function countParked(db: ReadDatabase): Promise<number> {
-  const { count } = await db.selectFrom('parked').select((eb) => eb.fn.countAll<string>().as('count')).executeTakeFirstOrThrow();
+  const { count } = await db
+    .selectFrom('parked')
+    .select((eb) => eb.fn.countAll<string>().as('count'))
+    .executeTakeFirstOrThrow();
   return Number(count);
 }

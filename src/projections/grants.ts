@@ -88,7 +88,11 @@ function changesBy(accounts: readonly UserEvent[]): Change[] {
 }
 
 /** What of a user's credits runs out and when, soonest first, at most `limit` lots. Amounts in micro-credits. */
-export async function findExpiring(db: ReadDatabase, userId: string, limit: number): Promise<readonly { amount: Micro; at: Date }[]> {
+export async function findExpiring(
+  db: ReadDatabase,
+  userId: string,
+  limit: number,
+): Promise<readonly { amount: Micro; at: Date }[]> {
   const rows = await db
     .selectFrom('grants')
     .select(['available', 'expires_at'])

@@ -27,7 +27,11 @@ const models = [applyBalances, applyTransactions, applyReservations, applyGrants
  * each event once and in order, whatever is signalled how often. What lies between is read from the store. A stream
  * is parked before an event that can't be applied, and the others go on.
  */
-export async function project(db: ReadDatabase, store: Pick<Store, 'readStreams'>, signals: readonly Signal[]): Promise<Projected> {
+export async function project(
+  db: ReadDatabase,
+  store: Pick<Store, 'readStreams'>,
+  signals: readonly Signal[],
+): Promise<Projected> {
   const wanted = new Map<string, number>();
   for (const { stream, revision } of signals) wanted.set(stream, Math.max(revision, wanted.get(stream) ?? -1));
   const together = Math.floor(EVENTS_AT_ONCE / Math.max(wanted.size, 1));
@@ -37,7 +41,12 @@ export async function project(db: ReadDatabase, store: Pick<Store, 'readStreams'
 type Wanted = ReadonlyMap<string, number>;
 
 /** Applies at most `together` events of each stream. */
-async function projectUpTo(db: ReadDatabase, store: Pick<Store, 'readStreams'>, wanted: Wanted, together: number): Promise<Projected> {
+async function projectUpTo(
+  db: ReadDatabase,
+  store: Pick<Store, 'readStreams'>,
+  wanted: Wanted,
+  together: number,
+): Promise<Projected> {
   try {
     return await projectTogether(db, store, wanted, together);
   } catch (error) {
@@ -56,7 +65,12 @@ async function projectUpTo(db: ReadDatabase, store: Pick<Store, 'readStreams'>, 
   }
 }
 
-async function projectTogether(db: ReadDatabase, store: Pick<Store, 'readStreams'>, wanted: Wanted, together: number): Promise<Projected> {
+async function projectTogether(
+  db: ReadDatabase,
+  store: Pick<Store, 'readStreams'>,
+  wanted: Wanted,
+  together: number,
+): Promise<Projected> {
   return db.transaction().execute(async (tx) => {
     const checkpoints = await lockCheckpoints(tx, [...wanted.keys()]);
     const ranges = [...wanted].flatMap(([stream, revision]) => {
@@ -76,8 +90,16 @@ async function projectTogether(db: ReadDatabase, store: Pick<Store, 'readStreams
     const goingOn = ranges.filter(({ stream }) => !stuck.has(stream));
     const unfinished = goingOn.filter(({ stream, to, goal }) => reached.get(stream) === to && to < goal);
     const arrived = goingOn.filter((one) => checkpoints.get(one.stream)?.parked === true && !unfinished.includes(one));
-    if (arrived.length > 0) await unpark(tx, arrived.map(({ stream }) => stream));
-    return { unfinished: unfinished.map(({ stream }) => ({ stream, revision: wanted.get(stream) ?? -1 })), parked, applied: events.length };
+    if (arrived.length > 0)
+      await unpark(
+        tx,
+        arrived.map(({ stream }) => stream),
+      );
+    return {
+      unfinished: unfinished.map(({ stream }) => ({ stream, revision: wanted.get(stream) ?? -1 })),
+      parked,
+      applied: events.length,
+    };
   });
 }
 

@@ -119,14 +119,22 @@ export async function applyTransactions(tx: Transaction<ReadModels>, events: rea
   await sql`insert into read_model.transactions
     select * from json_populate_recordset(null::read_model.transactions, ${jsonRows(rows)})`.execute(tx);
   // A hold that ran out and was settled late, both in one batch: its transaction ended when it ran out.
-  const settled = new Map(accounts.flatMap(settledHolds).toReversed().map((one) => [`${one.user_id} ${one.revision}`, one]));
+  const settled = new Map(
+    accounts
+      .flatMap(settledHolds)
+      .toReversed()
+      .map((one) => [`${one.user_id} ${one.revision}`, one]),
+  );
   if (settled.size === 0) return;
   await sql`update read_model.transactions t set status = s.status, completed_at = s.at
     from json_to_recordset(${jsonRows([...settled.values()])}) as s (user_id text, revision bigint, status text, at timestamptz)
     where t.user_id = s.user_id and t.revision = s.revision and t.status = 'pending'`.execute(tx);
 }
 
-function settledHolds({ userId, event }: UserEvent): { user_id: string; revision: number; status: TransactionStatus; at: string }[] {
+function settledHolds({
+  userId,
+  event,
+}: UserEvent): { user_id: string; revision: number; status: TransactionStatus; at: string }[] {
   const settle = (revision: number, status: TransactionStatus) => ({ user_id: userId, revision, status, at: event.metadata.at });
   switch (event.type) {
     case 'CreditsConsumed':

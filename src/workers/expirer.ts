@@ -17,14 +17,20 @@ const AGAIN = 100;
  * late, twice or not at all changes no decision: every batch writes down first what time has done.
  */
 export async function expireDue(
-  { db, accounts, clock, log }: { readonly db: ReadDatabase; readonly accounts: Accounts; readonly clock: Clock; readonly log: Logger },
+  {
+    db,
+    accounts,
+    clock,
+    log,
+  }: { readonly db: ReadDatabase; readonly accounts: Accounts; readonly clock: Clock; readonly log: Logger },
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     const now = clock.now();
     const { users, next } = await findDue(db, new Date(now), TOGETHER);
     const outcomes = await Promise.allSettled(users.map((user) => accounts.execute(expireCommand(user))));
-    for (const outcome of outcomes) if (outcome.status === 'rejected') log.warn({ err: outcome.reason as Error }, 'an expiry has to wait');
+    for (const outcome of outcomes)
+      if (outcome.status === 'rejected') log.warn({ err: outcome.reason as Error }, 'an expiry has to wait');
     const untilNext = next === null ? REST : Math.max(next.getTime() - now, AGAIN);
     await pause(users.length > 0 ? AGAIN : Math.min(untilNext, REST), signal);
   }

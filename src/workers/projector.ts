@@ -7,7 +7,15 @@ import { project, type Signal } from '../projections/project.ts';
 const MAX_ROUNDS = 100;
 
 /** Handles a job: brings the signalled streams up to where they were signalled. Parked streams raise an alarm. */
-export function createProjector({ db, store, log }: { readonly db: ReadDatabase; readonly store: Pick<Store, 'readStreams'>; readonly log: Logger }) {
+export function createProjector({
+  db,
+  store,
+  log,
+}: {
+  readonly db: ReadDatabase;
+  readonly store: Pick<Store, 'readStreams'>;
+  readonly log: Logger;
+}) {
   return async (signals: readonly Signal[]): Promise<void> => {
     let open = signals;
     for (let round = 0; round < MAX_ROUNDS && open.length > 0; round += 1) {

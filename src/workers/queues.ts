@@ -46,7 +46,9 @@ export function openQueue(connection: QueueConnection, log: Logger): SignalQueue
   queue.on('error', (error) => log.warn({ err: error }, 'queue'));
   return {
     async send(partitions) {
-      const jobs = partitions.flatMap((signals) => chunks(signals).map((chunk) => ({ name: NAME, data: { signals: chunk }, opts: JOB })));
+      const jobs = partitions.flatMap((signals) =>
+        chunks(signals).map((chunk) => ({ name: NAME, data: { signals: chunk }, opts: JOB })),
+      );
       if (jobs.length > 0) await queue.addBulk(jobs);
     },
     close: () => queue.close(),
@@ -76,7 +78,12 @@ export async function pingQueue(connection: QueueConnection, pool: pg.Pool): Pro
     await pool.query('select 1');
     return;
   }
-  const redis = new Redis(connection.url, { lazyConnect: true, maxRetriesPerRequest: 1, connectTimeout: PING_WITHIN, retryStrategy: null });
+  const redis = new Redis(connection.url, {
+    lazyConnect: true,
+    maxRetriesPerRequest: 1,
+    connectTimeout: PING_WITHIN,
+    retryStrategy: null,
+  });
   redis.on('error', () => undefined);
   try {
     await redis.connect();

@@ -65,14 +65,18 @@ export class EventAudit {
     const follows = this.#checkRevision(row, before);
     const event = this.#readSound({ ...row, stream });
     if (event !== undefined && follows && event.metadata.prevHash !== before.hash) {
-      const said = Number(row.revision) === 0 ? 'it names an event before it' : 'the event before it has another hash than it names';
+      const said =
+        Number(row.revision) === 0 ? 'it names an event before it' : 'the event before it has another hash than it names';
       this.#findings.add(placeOf(row), `it does not follow on what stands before it: ${said}`);
     }
     const balances = event === undefined ? undefined : this.#balancesAfter(row, event, follows ? before.balances : undefined);
     const revision = Number(row.revision);
     // One that stands behind a later one of its stream is no end of it.
     const isEnd = revision > before.revision;
-    this.ends.set(row.stream_id, isEnd ? { revision, hash: row.hash.toString('base64url'), balances } : { ...before, balances: undefined });
+    this.ends.set(
+      row.stream_id,
+      isEnd ? { revision, hash: row.hash.toString('base64url'), balances } : { ...before, balances: undefined },
+    );
     return event && { row, event };
   }
 
@@ -82,7 +86,8 @@ export class EventAudit {
     if (missing < 0) this.#findings.add(placeOf(row), 'positions begin at 1');
     if (missing > 0) {
       const first = String(this.#nextPosition);
-      const what = missing === 1 ? 'there is no event at this position' : `there are no events from here to position ${position - 1}`;
+      const what =
+        missing === 1 ? 'there is no event at this position' : `there are no events from here to position ${position - 1}`;
       this.#findings.add({ position: first }, `${what}: removed from the log`);
     }
     this.#nextPosition = Math.max(position, 0) + 1;
@@ -93,8 +98,12 @@ export class EventAudit {
     const revision = Number(row.revision);
     const expected = before.revision + 1;
     if (revision > expected) {
-      const upTo = revision - 1 === expected ? 'this revision is missing' : `revisions ${expected} to ${revision - 1} are missing`;
-      this.#findings.add({ stream: row.stream, revision: expected }, `${upTo}: the stream goes on with revision ${revision}`);
+      const upTo =
+        revision - 1 === expected ? 'this revision is missing' : `revisions ${expected} to ${revision - 1} are missing`;
+      this.#findings.add(
+        { stream: row.stream, revision: expected },
+        `${upTo}: the stream goes on with revision ${revision} at position ${row.position}`,
+      );
     }
     if (revision < expected) this.#findings.add(placeOf(row), `it stands behind revision ${before.revision} of its stream`);
     return revision === expected;
@@ -134,7 +143,10 @@ export class EventAudit {
       const due = before[name] + made[name];
       if (due < 0) this.#findings.add(placeOf(row), `it takes more than there is: ${name} would be ${due} micro-credits`);
       else if (due !== after[name]) {
-        this.#findings.add(placeOf(row), `it says that ${name} is ${after[name]} micro-credits after it, its double entry makes it ${due}`);
+        this.#findings.add(
+          placeOf(row),
+          `it says that ${name} is ${after[name]} micro-credits after it, its double entry makes it ${due}`,
+        );
       }
     }
     return after;

@@ -29,7 +29,8 @@ export async function checkClaimsOf(client: pg.ClientBase, events: readonly Soun
   for (const { ord, revision } of rows) {
     const one = wanted[Number(ord) - 1];
     if (one === undefined || revision === one.row.revision) continue;
-    const what = revision === null ? 'does not stand among the claims' : `stands among the claims as that of revision ${revision}`;
+    const what =
+      revision === null ? 'does not stand among the claims' : `stands among the claims as that of revision ${revision}`;
     findings.add(placeOf(one.row), `its claim ${one.value} ${what}`);
   }
 }
@@ -67,7 +68,10 @@ export async function checkClaims(client: pg.ClientBase, findings: Findings): Pr
       const claim = row.claim.toString('base64url');
       if (claimsIn(row.metadata).includes(claim)) continue;
       const what = row.metadata === null ? 'there is no such event' : 'the event does not make it';
-      findings.add({ stream: row.stream, revision: Number(row.revision) }, `the claim ${claim} stands as that of this revision, but ${what}`);
+      findings.add(
+        { stream: row.stream, revision: Number(row.revision) },
+        `the claim ${claim} stands as that of this revision, but ${what}`,
+      );
     }
     const last = rows.at(-1);
     if (last === undefined) return count;
@@ -105,7 +109,11 @@ export async function checkLinks(client: pg.ClientBase, findings: Findings): Pro
 type HeadRow = { id: string; stream: string; revision: string; hash: Buffer | null };
 
 /** Checks that every stream ends where its head says, so that nothing was cut off. Returns how many have events. */
-export async function checkHeads(client: pg.ClientBase, ends: ReadonlyMap<string, StreamEnd>, findings: Findings): Promise<number> {
+export async function checkHeads(
+  client: pg.ClientBase,
+  ends: ReadonlyMap<string, StreamEnd>,
+  findings: Findings,
+): Promise<number> {
   for (let after = BEFORE_ALL; ; ) {
     const { rows } = await client.query<HeadRow>(
       `select id, name as stream, revision, hash from ledger.streams where id > $1 order by id limit ${PAGE}`,

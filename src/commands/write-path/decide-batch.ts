@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { seal } from '../../events/chain.ts';
-import type { Json } from '../../events/canonical.ts';
 import { type LedgerEvent, type Recorded, schemaVersion } from '../../events/event-types.ts';
 import { type Actor, appOf, type Metadata } from '../../events/metadata.ts';
 import type { RequestHashes } from '../../events/request-hash.ts';
@@ -56,7 +55,7 @@ export function decideBatch<State, Command, Event extends LedgerEvent>(
   if (expired !== undefined) take(writeEvents(decider, current, [expired], systemNote('expiry'), { stream, at: time }));
 
   for (const envelope of envelopes) {
-    const outcome = answered(envelope) ?? decideOne(envelope);
+    const outcome = answerOfKey<State, Event>(envelope, facts, hashes) ?? decideOne(envelope);
     if (outcome === undefined) break;
     outcomes.push(outcome);
     if (envelope.key !== null && facts.claimed(envelope.key.claim) === undefined) unclaimed.push(envelope.key.claim);
@@ -68,17 +67,6 @@ export function decideBatch<State, Command, Event extends LedgerEvent>(
     for (const event of written.recorded) facts.note(event);
     current = written.end;
     bytes += written.bytes;
-  }
-
-  /** The answer to a key that was used before. */
-  function answered({ key, commandId }: Envelope<Command>): Outcome<State, Event> | undefined {
-    const event = key === null ? undefined : facts.claimed(key.claim);
-    if (key === null || event === undefined) return undefined;
-    // This very call wrote it, and the answer was lost on the way.
-    if (event.metadata.commandId === commandId) return { kind: 'accepted', event, replayed: false };
-    return hashes.matches(event.metadata.requestHash, key.request)
-      ? { kind: 'accepted', event, replayed: true }
-      : { kind: 'rejected', rejection: { code: 'idempotency_conflict' } };
   }
 
   /** Undefined where it has to wait for the next batch: no room is left, or this batch settled what it names. */
@@ -107,6 +95,21 @@ export function decideBatch<State, Command, Event extends LedgerEvent>(
         return decision satisfies never;
     }
   }
+}
+
+/** The answer to a key that was used before; undefined where it wasn't. */
+function answerOfKey<State, Event extends LedgerEvent>(
+  { key, commandId }: Envelope<unknown>,
+  facts: KnownFacts<Event>,
+  hashes: RequestHashes,
+): Outcome<State, Event> | undefined {
+  const event = key === null ? undefined : facts.claimed(key.claim);
+  if (key === null || event === undefined) return undefined;
+  // This very call wrote it, and the answer was lost on the way.
+  if (event.metadata.commandId === commandId) return { kind: 'accepted', event, replayed: false };
+  return hashes.matches(event.metadata.requestHash, key.request)
+    ? { kind: 'accepted', event, replayed: true }
+    : { kind: 'rejected', rejection: { code: 'idempotency_conflict' } };
 }
 
 /** What is noted beside all events of one command. */
@@ -170,7 +173,7 @@ function writeEvents<State, Event extends LedgerEvent>(
       schema: schemaVersion(type),
     };
     const revision = end.revision + 1;
-    const sealed = seal({ stream, revision, type, data: data as Json, metadata });
+    const sealed = seal({ stream, revision, type, data, metadata });
     const { id, hash } = sealed;
     const record = { stream, revision, id, hash, type, data, metadata } as unknown as Recorded<Event>;
     const size = Buffer.byteLength(sealed.data) + Buffer.byteLength(sealed.metadata);

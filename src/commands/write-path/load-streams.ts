@@ -54,7 +54,13 @@ export function createLoader<State, Event extends LedgerEvent>(
         else resolve(found);
       }
     } catch (error) {
-      for (const { reject } of together) reject(error);
+      if (together.length > 1 && isAboutData(error)) {
+        const middle = Math.ceil(together.length / 2);
+        await load(together.slice(0, middle));
+        await load(together.slice(middle));
+      } else {
+        for (const { reject } of together) reject(error);
+      }
     }
   }
 
@@ -94,11 +100,22 @@ export function createLoader<State, Event extends LedgerEvent>(
 
 type Progress<State> = Loaded<State> | { readonly error: unknown };
 
+/** SQLSTATE class 22: a name that Postgres can't take, which is one stream's trouble alone. */
+function isAboutData(error: unknown): boolean {
+  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
+  return [code, cause?.code].some((one) => typeof one === 'string' && one.startsWith('22'));
+}
+
 /** The state that a snapshot holds, where the event at its revision has the hash that it names. */
 function anchored<State>(snapshot: Snapshot, event: StoredEvent | undefined): StreamState<State> | undefined {
   const { revision, hash } = snapshot;
   if (event === undefined || event.revision !== revision || event.hash.toString('base64url') !== hash) return undefined;
-  return { state: JSON.parse(snapshot.state) as State, revision, hash, at: Date.parse(readEvent(event).metadata.at) };
+  try {
+    return { state: JSON.parse(snapshot.state) as State, revision, hash, at: Date.parse(readEvent(event).metadata.at) };
+  } catch {
+    // Read from its beginning instead, where an event that can't be read is that stream's trouble.
+    return undefined;
+  }
 }
 
 async function readPage(
