@@ -12,6 +12,7 @@ const ROOT = join(import.meta.dirname, '..');
 const READY_WITHIN_MS = 30_000;
 const STOP_WITHIN_MS = 30_000;
 const DATABASE = 'mana';
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** The key of a service that lives for one measurement. */
 const SERVICE_KEY = 'measurement-service-key';
@@ -24,14 +25,19 @@ export type Service = {
   database(name: string): Promise<string>;
   /** The API's process, a new one after a restart. */
   apiPid(): number;
+  /** The worker's process, where it runs. */
+  workerPid(): number | undefined;
   restartApi(): Promise<void>;
   startWorker(): void;
   stopWorker(): Promise<void>;
   stop(): Promise<void>;
 };
 
-/** Starts Postgres in a folder that is removed at the end, brings it up to date, and starts the API; no worker yet. */
-export async function startService(): Promise<Service> {
+/**
+ * Starts Postgres in a folder that is removed at the end, brings it up to date, and starts the API; no worker yet.
+ * With a folder for profiles, the API leaves one of its processor time there when it is stopped.
+ */
+export async function startService(profiles?: string): Promise<Service> {
   const home = mkdtempSync(join(tmpdir(), 'mana-bench-'));
   // As root, Postgres runs under another account, which must get here.
   chmodSync(home, 0o755);
@@ -40,14 +46,17 @@ export async function startService(): Promise<Service> {
   let worker: Child | undefined;
   const port = await freePort();
 
-  const stop = async (): Promise<void> => {
-    process.off('SIGINT', interrupted);
+  let stopped: Promise<void> | undefined;
+  /** May be called more than once. */
+  const stop = (): Promise<void> => (stopped ??= stopAll());
+  const stopAll = async (): Promise<void> => {
+    for (const signal of SIGNALS) process.off(signal, interrupted);
     await Promise.all([worker?.stop(), api?.stop()]);
     await cluster.stop();
     rmSync(home, { recursive: true, force: true });
   };
   const interrupted = (): void => void stop().finally(() => process.exit(130));
-  process.once('SIGINT', interrupted);
+  for (const signal of SIGNALS) process.once(signal, interrupted);
 
   const database = async (name: string): Promise<string> => {
     const client = new pg.Client({ connectionString: cluster.url('postgres') });
@@ -63,7 +72,7 @@ export async function startService(): Promise<Service> {
     await migrate(url);
     const env = { DATABASE_URL: url, PORT: String(port), HOST: '127.0.0.1', MANA_SERVICE_KEY: SERVICE_KEY, LOG_LEVEL: 'error' };
     const startApi = async (): Promise<Child> => {
-      const child = startChild('src/server.ts', env);
+      const child = startChild('src/server.ts', env, profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`]);
       await untilHealthy(port, child);
       return child;
     };
@@ -73,6 +82,7 @@ export async function startService(): Promise<Service> {
       serviceKey: SERVICE_KEY,
       database,
       apiPid: () => api?.pid ?? 0,
+      workerPid: () => worker?.pid,
       async restartApi() {
         await api?.stop();
         api = await startApi();
@@ -95,9 +105,9 @@ export async function startService(): Promise<Service> {
 type Child = { readonly pid: number; readonly exited: () => boolean; stop(): Promise<void> };
 
 /** One of the project's entries in a process of its own. One that ends by itself says so on standard error. */
-function startChild(entry: string, settings: Readonly<Record<string, string>>): Child {
+function startChild(entry: string, settings: Readonly<Record<string, string>>, flags: readonly string[] = []): Child {
   const { DATABASE_URL: _, REDIS_URL: __, MANA_AUTH_URL: ___, ...inherited } = process.env;
-  const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', entry], {
+  const child: ChildProcess = spawn(process.execPath, [...flags, '--import', 'tsx', entry], {
     cwd: ROOT,
     env: { ...inherited, ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,8 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSigner } from 'fast-jwt';
 import pg from 'pg';
+import { pino } from 'pino';
 import { LOCAL_ISSUER } from './api/auth.ts';
 import { ConfigError, readConfig } from './config.ts';
 import { type Context, createContext } from './context.ts';
@@ -27,38 +28,48 @@ const USER = 'demo-user';
 const WELCOME = 100;
 
 await runEntry(async () => {
-  const home = process.env['DATA_DIR'] ?? '.data';
+  const given = withoutEmpty(process.env);
+  const home = given['DATA_DIR'] ?? '.data';
   const keys = readKeys(home);
-  const env = { JWT_SECRET: keys.jwtSecret, MANA_SERVICE_KEY: keys.serviceKey, LOG_LEVEL: 'warn', ...withoutEmpty(process.env) };
+  const env = { JWT_SECRET: keys.jwtSecret, MANA_SERVICE_KEY: keys.serviceKey, LOG_LEVEL: 'warn', ...given };
   // All faults but the missing database are told before anything is started.
-  readConfig({ DATABASE_URL: 'postgres://embedded', ...env });
-  const database = process.env['DATABASE_URL'] ? undefined : await openEmbedded(home);
+  const log = pino({ level: readConfig({ DATABASE_URL: 'postgres://embedded', ...env }).logLevel });
+  const opened: (() => Promise<void>)[] = [];
+  let closing: Promise<void> | undefined;
+  const close = () => (closing ??= closeAll(opened));
+  // From here on: a signal that comes while things are starting leaves no Postgres behind.
+  closeOnSignal(log, close);
   try {
-    const config = readConfig({ DATABASE_URL: database?.url, ...env });
+    const config = readConfig({ DATABASE_URL: given['DATABASE_URL'] ?? (await openDatabase(home, opened)), ...env });
     await migrate(config.migrationDatabaseUrl);
-    const context = await createContext(config);
+    const context = await createContext(config, { log });
+    opened.push(() => context.close());
     await welcome(context);
     const workers = startWorkers(context);
-    const closeBehind = async () => {
-      await workers.close();
-      await context.close();
-      await database?.close();
-    };
-    const app = await serve(context).catch(async (error: unknown) => {
-      await closeBehind();
-      throw error;
-    });
-    closeOnSignal(context.log, async () => {
-      await app.close();
-      await closeBehind();
-    });
+    opened.push(() => workers.close());
+    const app = await serve(context);
+    opened.push(() => app.close());
     const { port } = app.server.address() as { port: number };
     console.log(greeting(`http://localhost:${port}`, env.MANA_SERVICE_KEY, config.authUrl === undefined ? env.JWT_SECRET : undefined));
   } catch (error) {
-    await database?.close();
-    throw error;
+    // What fails because it is being closed is no fault.
+    const isFault = closing === undefined;
+    await close();
+    if (isFault) throw error;
   }
 });
+
+/** Closes what was opened, the last first. */
+async function closeAll(opened: readonly (() => Promise<void>)[]): Promise<void> {
+  for (const close of opened.toReversed()) await close();
+}
+
+/** The URL of the embedded database; whatever becomes of opening it, it is closed with the rest. */
+async function openDatabase(home: string, opened: (() => Promise<void>)[]): Promise<string> {
+  const opening = openEmbedded(home);
+  opened.push(async () => (await opening.catch(() => undefined))?.close());
+  return (await opening).url;
+}
 
 function withoutEmpty(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
@@ -67,12 +78,18 @@ function withoutEmpty(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 /** The keys of this data folder, made the first time. */
 function readKeys(home: string): { serviceKey: string; jwtSecret: string } {
   const file = join(home, 'keys.json');
-  mkdirSync(home, { recursive: true });
-  if (!existsSync(file)) {
-    const keys = { serviceKey: `mana_dev_${randomBytes(16).toString('hex')}`, jwtSecret: randomBytes(32).toString('hex') };
-    writeFileSync(file, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600 });
+  try {
+    mkdirSync(home, { recursive: true });
+    if (!existsSync(file)) {
+      const keys = { serviceKey: `mana_dev_${randomBytes(16).toString('hex')}`, jwtSecret: randomBytes(32).toString('hex') };
+      // Under another name first: a half-written file is never taken for a whole one.
+      writeFileSync(`${file}.new`, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600 });
+      renameSync(`${file}.new`, file);
+    }
+    return JSON.parse(readFileSync(file, 'utf8')) as { serviceKey: string; jwtSecret: string };
+  } catch (error) {
+    throw new ConfigError(`The data folder ${home} can't be used (${(error as Error).message}): set DATA_DIR to another folder.`, { cause: error });
   }
-  return JSON.parse(readFileSync(file, 'utf8')) as { serviceKey: string; jwtSecret: string };
 }
 
 /** Starts Postgres on the folder, takes hold of it, and makes the database the first time. */

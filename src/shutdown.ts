@@ -45,8 +45,10 @@ export async function runEntry(main: () => Promise<void>): Promise<void> {
 
 function messageOf(error: unknown): string {
   if (error instanceof ConfigError) return error.message;
-  const { code, port, message } = error as { code?: string; port?: number; message?: string };
+  const { code, port, message, cause } = error as { code?: string; port?: number; message?: string; cause?: { code?: unknown } };
   if (code === 'EADDRINUSE') return `Port ${port} is in use: stop what listens there, or set PORT to another.`;
-  if (code === 'ECONNREFUSED') return `Nothing answers at the DATABASE_URL (${message ?? 'connection refused'}).`;
+  if (code === 'ECONNREFUSED') return `Nothing answers at the DATABASE_URL (${message || 'connection refused'}).`;
+  // What a server or the system said is why; a program's exit code says nothing.
+  if (typeof cause?.code === 'string') return `${message ?? ''}: ${messageOf(cause)}`;
   return message === undefined || message === '' ? String(error) : message;
 }

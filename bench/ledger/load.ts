@@ -63,7 +63,10 @@ export async function runLoad(port: number, lanes: readonly Lane[], duration: Du
     });
 
   try {
-    await Promise.race([Promise.all(connections.map((connection, index) => drive(connection, lanes[index] as Lane, index))), broken]);
+    await Promise.race([
+      Promise.all(connections.map((connection, index) => drive(connection, lanes[index] as Lane, index))),
+      broken,
+    ]);
   } finally {
     for (const connection of connections) connection.close();
   }

@@ -60,7 +60,11 @@ export async function createReference(url: string, accounts: number, measureFor:
       try {
         for (let sent = performance.now(); sent < start + forMs; ) {
           const account = kind === 'hot' ? 0 : 1 + Math.floor(Math.random() * accounts);
-          await client.query({ name: 'consume', text: 'select r3.consume($1, $2, $3)', values: [account, 10_000, `key-${(keys += 1)}`] });
+          await client.query({
+            name: 'consume',
+            text: 'select r3.consume($1, $2, $3)',
+            values: [account, 10_000, `key-${(keys += 1)}`],
+          });
           const now = performance.now();
           latencies.add(now - sent);
           sent = now;

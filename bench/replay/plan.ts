@@ -4,6 +4,8 @@ import type { TraceRow } from './trace.ts';
 export const USERS = 2_000;
 
 const SEED = 20_231_116;
+/** The n-th user's share goes with 1 / n ** this: the busiest makes one request in twenty. */
+const ZIPF_EXPONENT = 0.8;
 /** Of a hundred requests, so many are given up after the hold, as when an answer fails. */
 const RELEASED_PERCENT = 2;
 /** Of a hundred users, so many start with less than they will need, and run out. */
@@ -60,11 +62,11 @@ function startOf(requests: readonly Request[], short: boolean): bigint {
   return short ? (cost * 2n) / 3n : cost + largestHold;
 }
 
-/** Draws indices from 0, the n-th with a weight of 1/n. */
+/** Draws indices from 0 by Zipf's law. */
 function zipf(count: number, random: () => number): () => number {
   const sums: number[] = [];
   let sum = 0;
-  for (let rank = 1; rank <= count; rank += 1) sums.push((sum += 1 / rank));
+  for (let rank = 1; rank <= count; rank += 1) sums.push((sum += 1 / rank ** ZIPF_EXPONENT));
   return () => {
     const at = random() * sum;
     let low = 0;

@@ -1,7 +1,7 @@
 import { test } from 'vitest';
 import type { Rejection } from '../../src/commands/rejection.ts';
 import { accountStream } from '../../src/events/account-events.ts';
-import { micro, ZERO } from '../../src/events/amounts.ts';
+import { MAX_TOTAL, micro, ZERO } from '../../src/events/amounts.ts';
 import {
   commit,
   consumed,
@@ -256,4 +256,11 @@ test('what is left over of a lot past its end lapses', () => {
         after: { earned: credits(30), spent: credits(10) },
       }),
     );
+});
+
+test('refuses what would lift all that was ever spent above the bound, and the hold stands', () => {
+  const lot = granted({ amount: credits(5), after: { available: credits(5), earned: credits(5), spent: micro(MAX_TOTAL - 1) } });
+  given(opened(), lot, reserved({ amount: credits(2), lots: [[1, credits(2)]] }))
+    .when(commit(2))
+    .then({ code: 'limit_exceeded', limit: 'totalSpent', maximum: MAX_TOTAL });
 });

@@ -1,5 +1,5 @@
 import { test } from 'vitest';
-import { ZERO } from '../../src/events/amounts.ts';
+import { MAX_TOTAL, micro, ZERO } from '../../src/events/amounts.ts';
 import { consumed, credits, expired, granted, iso, minute, opened, reserved, use } from '../support/account-samples.ts';
 import { given } from '../support/given.ts';
 
@@ -57,4 +57,16 @@ test('an account that nobody opened has nothing to use', () => {
   given()
     .when(use(credits(1)))
     .then({ code: 'insufficient_credits', required: credits(1), available: ZERO, operation: 'chat' });
+});
+
+test('refuses what would lift all that was ever spent above the bound, to the micro-credit', () => {
+  const spent = (amount: number) =>
+    granted({ amount: credits(5), after: { available: credits(5), earned: credits(5), spent: micro(amount) } });
+  given(opened(), spent(MAX_TOTAL))
+    .when(use(micro(1)))
+    .then({ code: 'limit_exceeded', limit: 'totalSpent', maximum: MAX_TOTAL });
+  const after = { available: micro(credits(5) - 1), earned: credits(5), spent: MAX_TOTAL };
+  given(opened(), spent(MAX_TOTAL - 1))
+    .when(use(micro(1)))
+    .then(consumed({ amount: micro(1), fromAvailable: [[1, micro(1)]], after }));
 });

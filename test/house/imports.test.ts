@@ -1,16 +1,11 @@
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { lintTree } from './lint-tree.ts';
 
 /*
  * Who may import whom, shown on a tree of its own under the project's own settings: the linter must refuse what the
  * table of imports forbids, and nothing else. Each file of the tree holds one import a line, so a finding's line names
  * its case.
  */
-
-const ROOT = join(import.meta.dirname, '..', '..');
 
 const FORBIDDEN: readonly (readonly [from: string, imported: string])[] = [
   ['src/events/a.ts', '../commands/a.ts'],
@@ -90,24 +85,14 @@ const refusedCases = casesOf('refused', FORBIDDEN);
 const takenCases = [...casesOf('taken', ALLOWED), ...casesOf('type', TYPES_ONLY)];
 
 describe('who imports whom', () => {
-  let folder: string;
-  let found: ReadonlySet<string>;
   const files = filesOf([...refusedCases, ...takenCases]);
   const placeOf = ({ from, statement }: Case): string => `${from}:${(files.get(from)?.indexOf(statement) ?? -1) + 1}`;
+  let found: ReadonlySet<string>;
 
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'mana-house-'));
-    for (const file of ['.oxlintrc.json', 'tsconfig.json', 'test/house/money-rules.js'])
-      cpSync(join(ROOT, file), join(folder, file));
-    symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-    for (const [file, lines] of files) {
-      mkdirSync(dirname(join(folder, file)), { recursive: true });
-      writeFileSync(join(folder, file), lines.join('\n'));
-    }
-    found = forbiddenImports(folder);
+    const findings = lintTree(files).filter(({ rule }) => rule === 'no-restricted-imports');
+    found = new Set(findings.map(({ place }) => place));
   });
-
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it.each(refusedCases)('refuses "$statement" in $from', (one) => {
     expect(found).toContain(placeOf(one));
@@ -128,13 +113,4 @@ function filesOf(cases: readonly Case[]): ReadonlyMap<string, readonly string[]>
   const files = new Map<string, string[]>();
   for (const { from, statement } of cases) files.set(from, [...(files.get(from) ?? []), statement]);
   return files;
-}
-
-/** Where the linter finds an import that its file may not have, as `file:line`. */
-function forbiddenImports(folder: string): ReadonlySet<string> {
-  const linter = join(folder, 'node_modules', 'oxlint', 'bin', 'oxlint');
-  const { stdout, stderr } = spawnSync(process.execPath, [linter, '--format=unix'], { cwd: folder, encoding: 'utf8' });
-  const findings = stdout.split('\n').filter((line) => line.includes('no-restricted-imports'));
-  if (findings.length === 0) throw new Error(`the linter found nothing at all:\n${stdout}${stderr}`);
-  return new Set(findings.map((line) => line.split(':').slice(0, 2).join(':')));
 }

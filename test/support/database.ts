@@ -4,7 +4,6 @@ import { inject, vi } from 'vitest';
 import { serviceClient, servicePool } from '../../src/database.ts';
 import { createPostgresStore } from '../../src/events/postgres/store.ts';
 import type { Store } from '../../src/events/store.ts';
-import { TEMPLATE } from './global-setup.ts';
 
 /** Makes copies of the template one after the other; an advisory lock of the server's `postgres` database. */
 const CLONE_LOCK = 1;
@@ -17,15 +16,18 @@ export type TestDatabase = {
   /** A connection that may do what no service can. */
   readonly superuser: pg.Client;
   /** Removes the database. Rejects where somebody has left a connection to it open. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 };
 
-/** Copies the migrated template. Whoever calls closes it, after everything that connects to it. */
-export async function createTestDatabase(): Promise<TestDatabase> {
+/**
+ * Copies the migrated template, or another database that nobody is connected to. Whoever calls closes it, after
+ * everything that connects to it.
+ */
+export async function createTestDatabase(template = inject('template')): Promise<TestDatabase> {
   const name = `mana_test_${randomBytes(6).toString('hex')}`;
   await asAdmin(async (admin) => {
     await admin.query('select pg_advisory_lock($1)', [CLONE_LOCK]);
-    await admin.query(`create database ${name} template ${TEMPLATE}`);
+    await admin.query(`create database ${name} template ${template}`);
   });
   const url = new URL(inject('adminUrl'));
   url.pathname = `/${name}`;
@@ -38,7 +40,10 @@ export async function createTestDatabase(): Promise<TestDatabase> {
       await superuser.end();
       await asAdmin(async (admin) => {
         try {
-          await vi.waitFor(async () => refuseLeftovers(await connectionsTo(admin, name)), { timeout: CLOSED_WITHIN, interval: 20 });
+          await vi.waitFor(async () => refuseLeftovers(await connectionsTo(admin, name)), {
+            timeout: CLOSED_WITHIN,
+            interval: 20,
+          });
         } finally {
           await admin.query(`drop database ${name} with (force)`);
         }
@@ -48,7 +53,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
 }
 
 /** The store on a test database, as a process of its own would have it. */
-export type TestStore = { readonly store: Store; readonly pool: pg.Pool; close(): Promise<void> };
+export type TestStore = { readonly store: Store; readonly pool: pg.Pool; readonly close: () => Promise<void> };
 
 export function testStore(url: string, name = 'test'): TestStore {
   const pool = servicePool(url, name, 8);

@@ -82,7 +82,7 @@ class History {
       schema: 1,
     };
     const revision = this.events.length;
-    const { id, hash } = seal({ stream: STREAM, revision, type, data, metadata }, metadata.prevHash);
+    const { id, hash } = seal({ stream: STREAM, revision, type, data, metadata });
     const event = { stream: STREAM, revision, id, hash, type, data, metadata } as Recorded<AccountEvent>;
     const before = balancesOf(this.account);
     this.account = accountDecider.evolve(this.account, event);

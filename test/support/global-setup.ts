@@ -6,14 +6,15 @@ import type { TestProject } from 'vitest/node';
 import { type Cluster, startCluster } from '../../src/embedded/cluster.ts';
 import { migrate } from '../../src/migrate.ts';
 
-/** The database that every test's own is a copy of. */
-export const TEMPLATE = 'mana_template';
+const TEMPLATE = 'mana_template';
 
 declare module 'vitest' {
   // Merged with vitest's own: what is provided here, test files inject.
   interface ProvidedContext {
     /** The URL of the server's `postgres` database, as its superuser. */
     adminUrl: string;
+    /** The database that every test's own is a copy of. */
+    template: string;
   }
 }
 
@@ -34,6 +35,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     cluster = await startCluster(home);
     await makeTemplate(cluster);
     project.provide('adminUrl', cluster.url('postgres'));
+    project.provide('template', TEMPLATE);
     return teardown;
   } catch (error) {
     await teardown();

@@ -19,12 +19,16 @@ export function claimOf(name: string): string {
 export type Draft = { readonly data?: Json; readonly claims?: readonly string[]; readonly about?: readonly number[] };
 
 /** Events for a stream, sealed one behind the other, after `behind` (left out: the first of the stream). */
-export function sealed(stream: string, drafts: readonly Draft[], behind?: { revision: number; hash: Buffer }): readonly NewEvent[] {
+export function sealed(
+  stream: string,
+  drafts: readonly Draft[],
+  behind?: { revision: number; hash: Buffer },
+): readonly NewEvent[] {
   let revision = behind?.revision ?? NO_STREAM;
   let prevHash = behind?.hash.toString('base64url') ?? NO_HASH;
   return drafts.map(({ data = {}, claims = [], about = [] }) => {
     revision += 1;
-    const event = seal({ stream, revision, type: 'Tested', data, metadata: { at: randomUUID() } }, prevHash);
+    const event = seal({ stream, revision, type: 'Tested', data, metadata: { at: randomUUID(), prevHash } });
     prevHash = event.hash.toString('base64url');
     return { ...event, claims, about };
   });
@@ -61,11 +65,23 @@ export function refusal(results: readonly BatchResult[]): Extract<BatchResult, {
 
 /** What reading events back must give. */
 export function stored(events: readonly NewEvent[]): readonly StoredEvent[] {
-  return events.map(({ stream, revision, id, type, data, metadata, hash }) => ({ stream, revision, id, type, data, metadata, hash }));
+  return events.map(({ stream, revision, id, type, data, metadata, hash }) => ({
+    stream,
+    revision,
+    id,
+    type,
+    data,
+    metadata,
+    hash,
+  }));
 }
 
 /** Reads the log to its present end, a few events at a time. */
-export async function readToEnd(store: Store, after: Position, limit = 7): Promise<readonly (StoredEvent & { position: Position })[]> {
+export async function readToEnd(
+  store: Store,
+  after: Position,
+  limit = 7,
+): Promise<readonly (StoredEvent & { position: Position })[]> {
   const all: (StoredEvent & { position: Position })[] = [];
   let position = after;
   for (;;) {

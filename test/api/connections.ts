@@ -1,0 +1,27 @@
+import pg from 'pg';
+import { inject } from 'vitest';
+import type { TestDatabase } from '../support/database.ts';
+
+/** Cuts every connection to a test database and takes no new one: Postgres is gone for whoever calls. The superuser stays. */
+export async function refuseConnections({ superuser, url }: TestDatabase): Promise<void> {
+  await allow(url, false);
+  await superuser.query(
+    'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+  );
+}
+
+/** Takes connections again. */
+export async function allowConnections({ url }: TestDatabase): Promise<void> {
+  await allow(url, true);
+}
+
+/** Only from another database can one be closed to all. */
+async function allow(url: string, taken: boolean): Promise<void> {
+  const admin = new pg.Client({ connectionString: inject('adminUrl') });
+  await admin.connect();
+  try {
+    await admin.query(`alter database ${new URL(url).pathname.slice(1)} with allow_connections ${taken}`);
+  } finally {
+    await admin.end();
+  }
+}

@@ -1,0 +1,83 @@
+import { SignJWT } from 'jose';
+import { pino } from 'pino';
+import { readConfig } from '../../src/config.ts';
+import { type Context, createContext } from '../../src/context.ts';
+import { serve } from '../../src/serve.ts';
+import { startWorkers } from '../../src/workers/start.ts';
+import { type ApiClient, createApiClient } from './api-client.ts';
+
+export const SERVICE_KEY = 'test-service-key-0123456789';
+export const JWT_SECRET = 'test-jwt-secret-0123456789-0123456789';
+
+/** The whole service in this process, over real HTTP on a port of its own. */
+export type Service = {
+  readonly url: string;
+  readonly context: Context;
+  /** Calls with the service key, in the name of an app where one is given. */
+  app(name?: string): ApiClient;
+  /** Calls with the token of a user. */
+  user(sub: string): Promise<ApiClient>;
+  readonly anonymous: ApiClient;
+  /** What the service has logged, a line each. */
+  readonly logged: readonly string[];
+  /** Answers what was accepted and gives everything back. */
+  close(): Promise<void>;
+};
+
+/** Starts the service on a migrated database. `env` adds to its environment or replaces what is in it. */
+export async function startService({
+  databaseUrl,
+  workers: withWorkers = false,
+  env = {},
+}: {
+  readonly databaseUrl: string;
+  readonly workers?: boolean;
+  readonly env?: Readonly<Record<string, string>>;
+}): Promise<Service> {
+  const logged: string[] = [];
+  const config = readConfig({
+    DATABASE_URL: databaseUrl,
+    HOST: '127.0.0.1',
+    PORT: '0',
+    MANA_SERVICE_KEY: SERVICE_KEY,
+    JWT_SECRET,
+    LOG_LEVEL: 'info',
+    ...env,
+  });
+  const log = pino({ level: config.logLevel }, { write: (line: string) => void logged.push(line) });
+  const context = await createContext(config, { log });
+  const workers = withWorkers ? startWorkers(context) : undefined;
+  const closeBehind = async (): Promise<void> => {
+    await workers?.close();
+    await context.close();
+  };
+  const app = await serve(context).catch(async (error: unknown) => {
+    await closeBehind();
+    throw error;
+  });
+  const { port } = app.server.address() as { port: number };
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    url,
+    context,
+    app: (name) => createApiClient(url, { 'x-service-key': SERVICE_KEY, ...(name === undefined ? {} : { 'x-app-id': name }) }),
+    user: async (sub) => createApiClient(url, { authorization: `Bearer ${await localToken(sub)}` }),
+    anonymous: createApiClient(url),
+    logged,
+    async close() {
+      await app.close();
+      await closeBehind();
+    },
+  };
+}
+
+/** A token as a setup without an auth service signs it. */
+export async function localToken(sub: string): Promise<string> {
+  return new SignJWT({ role: 'user' })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject(sub)
+    .setIssuer('mana-credits')
+    .setAudience('mana')
+    .setExpirationTime('1h')
+    .sign(new TextEncoder().encode(JWT_SECRET));
+}

@@ -1,0 +1,90 @@
+import { afterEach, expect, it } from 'vitest';
+import { expectAsFolded } from '../projections/projecting.ts';
+import { useLedger } from '../support/ledger.ts';
+import { caughtUp, eventually, names, openWorkers, work } from './working.ts';
+
+/*
+ * Jobs are hints: whatever becomes of them in the queue's own tables, all events are applied once and in order.
+ */
+
+const bench = useLedger();
+
+const open: { close(): Promise<void> }[] = [];
+const workers = async () => open.push(await openWorkers(bench.database.url));
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((one) => one.close()));
+});
+
+/** Works in the queue's tables, as often as it can while something goes on. Returns how many rows it touched. */
+async function meddle(statement: string, during: Promise<void>): Promise<number> {
+  let touched = 0;
+  let goingOn = true;
+  const ended = during.finally(() => {
+    goingOn = false;
+  });
+  while (goingOn) {
+    // What BullMQ has locked is left alone, so that we disturb the queue and not its transactions.
+    touched += (await bench.database.superuser.query(statement)).rowCount ?? 0;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await ended;
+  return touched;
+}
+
+const closeAll = () => Promise.all(open.splice(0).map((one) => one.close()));
+
+it('signals that are lost while work goes on are given again', async () => {
+  const { database, ledger } = bench;
+  await workers();
+  const statement = 'delete from queue.job where ctid in (select ctid from queue.job for update skip locked)';
+  const lost = await meddle(statement, work(ledger, names('lost', 20), 10));
+  expect(lost).toBeGreaterThan(0);
+  await caughtUp(database.superuser);
+  await closeAll();
+  await expectAsFolded(ledger.context, database.superuser);
+});
+
+it('a whole queue that is emptied, with all it knows, costs nothing but time', async () => {
+  const { database, ledger } = bench;
+  await workers();
+  const truncate = 'truncate queue.job, queue.meta, queue.event, queue.job_log, queue.job_dependency, queue.metrics, queue.dedup';
+  const working = work(ledger, names('emptied', 20), 10);
+  for (let times = 0; times < 5; times += 1) {
+    await eventually(async () => {
+      const { rows } = await database.superuser.query<{ jobs: string }>('select count(*) as jobs from queue.job');
+      expect(Number(rows[0]?.jobs)).toBeGreaterThan(0);
+    });
+    await database.superuser.query(truncate);
+    await work(ledger, names(`emptied ${times}`, 3), 2);
+  }
+  await working;
+  await caughtUp(database.superuser);
+  await closeAll();
+  await expectAsFolded(ledger.context, database.superuser);
+});
+
+it('a queue whose tables fail for a while is used again when they are back', async () => {
+  const { database, ledger } = bench;
+  await workers();
+  await database.superuser.query('alter table queue.job rename to job_elsewhere');
+  await work(ledger, names('failing', 10));
+  await database.superuser.query('alter table queue.job_elsewhere rename to job');
+  await work(ledger, names('failing too', 10));
+  await caughtUp(database.superuser);
+  await closeAll();
+  await expectAsFolded(ledger.context, database.superuser);
+});
+
+it('connections of the queue that are cut are made again', async () => {
+  const { database, ledger } = bench;
+  await workers();
+  const cut = `select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and application_name not like 'mana-credits%' and pid <> pg_backend_pid()`;
+  for (let times = 0; times < 3; times += 1) {
+    await work(ledger, names(`cut ${times}`, 10), 2);
+    await database.superuser.query(cut);
+  }
+  await caughtUp(database.superuser);
+  await closeAll();
+  await expectAsFolded(ledger.context, database.superuser);
+});
