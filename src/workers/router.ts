@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { Position, PositionedEvent, Store } from '../events/store.ts';
+import type { Position, Store } from '../events/store.ts';
 import { findBehind, findParked } from '../projections/checkpoints.ts';
 import type { ReadDatabase } from '../projections/database.ts';
 import type { Signal } from '../projections/project.ts';
@@ -47,7 +47,7 @@ export async function route({ store, db, queue, log }: RouterParts, stop: AbortS
 
   const follow = async (): Promise<void> => {
     for await (const events of store.subscribe({ after, limit: READ_TOGETHER, signal })) {
-      const behind = signalsOf(events);
+      const behind = highestOf(events);
       await queue.send(partitioned(behind));
       open.push({ position: events.at(-1)?.position ?? after, behind, signalledAt: Date.now() });
       await pause(ROUND, signal);
@@ -66,18 +66,17 @@ export async function route({ store, db, queue, log }: RouterParts, stop: AbortS
     let applied: Position | undefined;
     for (let batch = open[0]; batch !== undefined; batch = open[0]) {
       batch.behind = await findBehind(db, batch.behind);
-      if (batch.behind.length > 0) {
-        if (Date.now() - batch.signalledAt > SIGNAL_AGAIN) {
-          log.info({ streams: batch.behind.length }, 'signalling again');
-          batch.signalledAt = Date.now();
-          await queue.send(partitioned(batch.behind));
-        }
-        break;
-      }
+      if (batch.behind.length > 0) break;
       applied = batch.position;
       open.shift();
     }
     if (applied !== undefined) await writeAppliedPosition(db, applied);
+    // Where the oldest is late so may be those behind it: a queue that lost one job has mostly lost more.
+    if (open[0] === undefined || Date.now() - open[0].signalledAt <= SIGNAL_AGAIN) return;
+    const late = await findBehind(db, highestOf(open.flatMap(({ behind }) => behind)));
+    log.info({ streams: late.length }, 'signalling again');
+    for (const batch of open) batch.signalledAt = Date.now();
+    await queue.send(partitioned(late));
   };
 
   const tryParked = async (): Promise<void> => {
@@ -92,9 +91,9 @@ export async function route({ store, db, queue, log }: RouterParts, stop: AbortS
 }
 
 /** Each stream once, at the highest revision. */
-function signalsOf(events: readonly PositionedEvent[]): readonly Signal[] {
+function highestOf(signals: readonly Signal[]): readonly Signal[] {
   const highest = new Map<string, number>();
-  for (const { stream, revision } of events) highest.set(stream, Math.max(revision, highest.get(stream) ?? -1));
+  for (const { stream, revision } of signals) highest.set(stream, Math.max(revision, highest.get(stream) ?? -1));
   return [...highest].map(([stream, revision]) => ({ stream, revision }));
 }
 

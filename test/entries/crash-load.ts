@@ -78,7 +78,7 @@ export function startLoad(options: {
     answered: () => answered,
     moveTo(to) {
       url = to;
-      place.emit('known');
+      if (to !== undefined) place.emit('known');
     },
     async stop() {
       stopped = true;
