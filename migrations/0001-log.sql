@@ -95,13 +95,13 @@ declare
 begin
   if -1 = any (p_expected) then
     insert into ledger.streams (name, revision)
-      select n.name, -1 from unnest(p_streams, p_expected) with ordinality as n (name, expected, ord)
-      where n.expected = -1 order by n.ord
+      select n.name, -1 from unnest(p_streams, p_expected, p_heads) with ordinality as n (name, expected, head, ord)
+      where n.expected = -1 and n.head > n.expected order by n.ord
       on conflict (name) do nothing;
   end if;
 
-  -- A claim that is only looked for makes no constraint speak.
-  if array_position(p_claim_revisions, null) is null then
+  -- A claim that is only looked for makes no constraint speak, and where nothing is written none would.
+  if array_length(p_batches, 1) > 0 and array_position(p_claim_revisions, null) is null then
     begin
       if exists (
         select from unnest(p_streams, p_turns) as n (name, turn)
@@ -174,7 +174,7 @@ begin
       order by n.ord for update of s
     ) l;
   if array_length(v_ids, 1) is distinct from array_length(p_streams, 1) then
-    -- A stream that was expected to exist does not: for its batch a conflict, whatever its caller believed.
+    -- Some stream does not exist: where it was expected to that is a conflict, whatever its caller believed.
     select array_agg(k.id order by n.ord), array_agg(coalesce(k.revision, -1) order by n.ord) into v_ids, heads
       from unnest(p_streams) with ordinality as n (name, ord) left join ledger.streams k on k.name = n.name;
   end if;

@@ -7,15 +7,27 @@ const environment = z.object({
   HOST: z.string().min(1).default('0.0.0.0'),
   DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'must begin with postgres://'),
   /** For migrations, where the service's own user may not change tables. */
-  MIGRATION_DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'must begin with postgres://').optional(),
-  REDIS_URL: z.string().regex(/^rediss?:\/\//, 'must begin with redis:// or rediss://').optional(),
-  MANA_AUTH_URL: z.url().transform((url) => url.replace(/\/+$/, '')).optional(),
+  MIGRATION_DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'must begin with postgres://')
+    .optional(),
+  REDIS_URL: z
+    .string()
+    .regex(/^rediss?:\/\//, 'must begin with redis:// or rediss://')
+    .optional(),
+  MANA_AUTH_URL: z
+    .url()
+    .transform((url) => url.replace(/\/+$/, ''))
+    .optional(),
   JWT_SECRET: z.string().min(32, 'must have at least 32 characters').optional(),
   MANA_SERVICE_KEY: z.string().min(16, 'must have at least 16 characters').optional(),
   BASE_URL: z.url().optional(),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   /** Credits that an account gets when it is opened, once. */
-  SIGNUP_GRANT: z.coerce.number().refine((credits) => microFromCredits(credits) !== undefined, 'must be credits with at most 6 decimals').default(0),
+  SIGNUP_GRANT: z.coerce
+    .number()
+    .refine((credits) => microFromCredits(credits) !== undefined, 'must be credits with at most 6 decimals')
+    .default(0),
 });
 
 export type Config = {

@@ -5,6 +5,7 @@ import { createSigner } from 'fast-jwt';
 import pg from 'pg';
 import { pino } from 'pino';
 import { LOCAL_ISSUER } from './api/auth.ts';
+import { waitUntilVisible } from './api/revisions.ts';
 import { ConfigError, readConfig } from './config.ts';
 import { type Context, createContext } from './context.ts';
 import { startCluster } from './embedded/cluster.ts';
@@ -44,13 +45,17 @@ await runEntry(async () => {
     await migrate(config.migrationDatabaseUrl);
     const context = await createContext(config, { log });
     opened.push(() => context.close());
-    await welcome(context);
+    const welcomed = await welcome(context);
     const workers = startWorkers(context);
     opened.push(() => workers.close());
     const app = await serve(context);
     opened.push(() => app.close());
+    // Who pastes the first line at once is to see the credits; where that takes long, they come a moment later.
+    await waitUntilVisible(context.db, [[accountStream(USER), welcomed]]).catch(() => undefined);
     const { port } = app.server.address() as { port: number };
-    console.log(greeting(`http://localhost:${port}`, env.MANA_SERVICE_KEY, config.authUrl === undefined ? env.JWT_SECRET : undefined));
+    console.log(
+      greeting(`http://localhost:${port}`, env.MANA_SERVICE_KEY, config.authUrl === undefined ? env.JWT_SECRET : undefined),
+    );
   } catch (error) {
     // What fails because it is being closed is no fault.
     const isFault = closing === undefined;
@@ -88,7 +93,10 @@ function readKeys(home: string): { serviceKey: string; jwtSecret: string } {
     }
     return JSON.parse(readFileSync(file, 'utf8')) as { serviceKey: string; jwtSecret: string };
   } catch (error) {
-    throw new ConfigError(`The data folder ${home} can't be used (${(error as Error).message}): set DATA_DIR to another folder.`, { cause: error });
+    throw new ConfigError(
+      `The data folder ${home} can't be used (${(error as Error).message}): set DATA_DIR to another folder.`,
+      { cause: error },
+    );
   }
 }
 
@@ -101,7 +109,9 @@ async function openEmbedded(home: string): Promise<{ url: string; close(): Promi
   const { rows } = await holder.query<{ got: boolean }>('select pg_try_advisory_lock($1) as got', [FOLDER_LOCK]);
   if (rows[0]?.got !== true) {
     await holder.end();
-    throw new ConfigError(`The data folder ${home} is in use by another mana-credits: stop it, or set DATA_DIR to another folder.`);
+    throw new ConfigError(
+      `The data folder ${home} is in use by another mana-credits: stop it, or set DATA_DIR to another folder.`,
+    );
   }
   const { rowCount } = await holder.query('select from pg_database where datname = $1', [DATABASE]);
   if (rowCount === 0) await holder.query(`create database ${DATABASE}`);
@@ -114,10 +124,10 @@ async function openEmbedded(home: string): Promise<{ url: string; close(): Promi
   };
 }
 
-/** Gives the demo user something to spend; a repeat of it gives nothing. */
-async function welcome({ accounts }: Context): Promise<void> {
+/** Gives the demo user something to spend; a repeat of it gives nothing. Returns the revision that the account has reached. */
+async function welcome({ accounts }: Context): Promise<number> {
   const commandId = randomUUID();
-  await accounts.execute({
+  const outcome = await accounts.execute({
     stream: accountStream(USER),
     command: {
       type: 'GrantCredits',
@@ -136,16 +146,20 @@ async function welcome({ accounts }: Context): Promise<void> {
     correlationId: commandId,
     causationId: null,
   });
+  if (outcome.kind === 'rejected') throw new Error(`the demo user gets no credits: ${outcome.rejection.code}`);
+  return outcome.kind === 'accepted' ? outcome.event.revision : outcome.revision;
 }
 
 function greeting(url: string, serviceKey: string, jwtSecret: string | undefined): string {
-  const token = jwtSecret && createSigner({ key: jwtSecret, algorithm: 'HS256' })({
-    sub: USER,
-    role: 'user',
-    aud: 'mana',
-    iss: LOCAL_ISSUER,
-    exp: Math.floor(Date.now() / 1_000) + 30 * 24 * 3_600,
-  });
+  const token =
+    jwtSecret &&
+    createSigner({ key: jwtSecret, algorithm: 'HS256' })({
+      sub: USER,
+      role: 'user',
+      aud: 'mana',
+      iss: LOCAL_ISSUER,
+      exp: Math.floor(Date.now() / 1_000) + 30 * 24 * 3_600,
+    });
   const service = `-H 'X-Service-Key: ${serviceKey}' -H 'Content-Type: application/json'`;
   const api = `${url}/api/v1`;
   return [

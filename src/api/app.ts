@@ -43,7 +43,9 @@ export async function buildApp(
   // JSON in: a text is no body, whatever the framework would make of it.
   app.removeContentTypeParser('text/plain');
   app.setErrorHandler(replyWithError);
-  app.setNotFoundHandler((request, reply) => replyWithError(new ApiError(404, 'not_found', 'There is no such route'), request, reply));
+  app.setNotFoundHandler((request, reply) =>
+    replyWithError(new ApiError(404, 'not_found', 'There is no such route'), request, reply),
+  );
 
   app.decorateRequest('supplied', null);
   app.addHook('onRequest', async (request, reply) => {
@@ -57,7 +59,11 @@ export async function buildApp(
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'mana-credits', version: '1.0.0', description: 'An event-sourced credit ledger. Amounts are credits with at most 6 decimals.' },
+      info: {
+        title: 'mana-credits',
+        version: '1.0.0',
+        description: 'An event-sourced credit ledger. Amounts are credits with at most 6 decimals.',
+      },
       servers: [{ url: options.baseUrl }],
       components: {
         securitySchemes: {

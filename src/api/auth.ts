@@ -12,10 +12,13 @@ export const SCOPES = ['credits:read', 'credits:write', 'credits:grant'] as cons
 export type Scope = (typeof SCOPES)[number];
 
 /** Who may call a route: stands in its `config`. */
-export type Access = { readonly kind: 'public' } | { readonly kind: 'user' } | { readonly kind: 'service'; readonly scope: Scope };
+export type Access =
+  | { readonly kind: 'public' }
+  | { readonly kind: 'user' }
+  | { readonly kind: 'service'; readonly scope: Scope };
 
 /** Who calls, once it is proved. */
-export type Caller = { readonly actor: Actor; /** Whose idempotency keys are meant. */ readonly name: string };
+export type Caller = { readonly actor: Actor /** Whose idempotency keys are meant. */; readonly name: string };
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -45,7 +48,10 @@ export async function registerAuth(app: FastifyInstance, { serviceKey, jwtSecret
     secret: tokenKey({ jwtSecret, authUrl }),
     decode: { complete: true },
     verify: {
-      algorithms: [...(authUrl === undefined ? [] : (['EdDSA', 'RS256', 'ES256'] as const)), ...(jwtSecret === undefined ? [] : (['HS256'] as const))],
+      algorithms: [
+        ...(authUrl === undefined ? [] : (['EdDSA', 'RS256', 'ES256'] as const)),
+        ...(jwtSecret === undefined ? [] : (['HS256'] as const)),
+      ],
       allowedAud: AUDIENCE,
       allowedIss: [...(authUrl === undefined ? [] : [authUrl]), ...(jwtSecret === undefined ? [] : [LOCAL_ISSUER])],
       // What is allowed is checked only where it is there at all.

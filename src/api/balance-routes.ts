@@ -17,7 +17,14 @@ const minRevisionQuery = z.object({ minRevision: z.string().optional() });
 /** What an account holds, for its user and for services. */
 export const balanceRoutes: Routes = (parts) => async (app) => {
   const routes = typed(app);
+  addBalances(routes, parts);
+  addInit(routes, parts);
+  addValidate(routes, parts);
+};
 
+type App = ReturnType<typeof typed>;
+
+function addBalances(routes: App, parts: ApiParts): void {
   routes.get(
     '/credits/balance',
     {
@@ -46,16 +53,25 @@ export const balanceRoutes: Routes = (parts) => async (app) => {
       return balanceNow(parts, userId, minRevisionOf(request, accountStream(userId)));
     },
   );
+}
 
+function addInit(routes: App, parts: ApiParts): void {
   routes.post(
     '/internal/credits/init',
     {
       config: { access: { kind: 'service', scope: 'credits:write' } },
-      schema: { tags: ['services'], body: z.object({ userId: userIdSchema }), response: { 200: balanceSchema, '4xx': errorSchema } },
+      schema: {
+        tags: ['services'],
+        body: z.object({ userId: userIdSchema }),
+        response: { 200: balanceSchema, '4xx': errorSchema },
+      },
     },
     async (request, reply) => {
       const { userId } = request.body;
-      const outcome = await runCommand(parts.accounts, { request, reply }, userId, { type: 'OpenAccount', signupGrant: micro(parts.signupGrant) });
+      const outcome = await runCommand(parts.accounts, { request, reply }, userId, {
+        type: 'OpenAccount',
+        signupGrant: micro(parts.signupGrant),
+      });
       if (outcome.kind === 'unchanged') return balanceOfState(userId, outcome.state, outcome.revision);
       // What the event left, not what is there now: the same key gives the same answer again.
       const { data, revision } = outcome.event;
@@ -64,7 +80,9 @@ export const balanceRoutes: Routes = (parts) => async (app) => {
       return revision <= 1 ? answer : { ...answer, expiring: (await stateNow(parts, userId)).expiring };
     },
   );
+}
 
+function addValidate(routes: App, parts: ApiParts): void {
   routes.post(
     '/internal/credits/validate',
     {
@@ -74,7 +92,12 @@ export const balanceRoutes: Routes = (parts) => async (app) => {
         description: 'A hint: to be sure, reserve.',
         body: z.object({ userId: userIdSchema, amount: positiveAmountSchema }),
         response: {
-          200: z.object({ hasCredits: z.boolean(), availableCredits: creditsSchema, requiredCredits: creditsSchema, message: z.string().optional() }),
+          200: z.object({
+            hasCredits: z.boolean(),
+            availableCredits: creditsSchema,
+            requiredCredits: creditsSchema,
+            message: z.string().optional(),
+          }),
           '4xx': errorSchema,
         },
       },
@@ -83,10 +106,15 @@ export const balanceRoutes: Routes = (parts) => async (app) => {
       const { userId, amount } = request.body;
       const { balance } = await balanceNow(parts, userId, []);
       const hasCredits = balance >= creditsFromMicro(amount);
-      return { hasCredits, availableCredits: balance, requiredCredits: creditsFromMicro(amount), ...(hasCredits ? {} : { message: shortOf(amount, balance) }) };
+      return {
+        hasCredits,
+        availableCredits: balance,
+        requiredCredits: creditsFromMicro(amount),
+        ...(hasCredits ? {} : { message: shortOf(amount, balance) }),
+      };
     },
   );
-};
+}
 
 function shortOf(amount: Micro, balance: number): string {
   return `Insufficient credits. Required: ${formatCredits(amount)}, Available: ${balance}`;

@@ -19,7 +19,13 @@ export class ApiError extends Error {
   readonly more: { readonly [key: string]: unknown };
   readonly retryAfter: number | undefined;
 
-  constructor(statusCode: number, code: string, message: string, more: { readonly [key: string]: unknown } = {}, retryAfter?: number) {
+  constructor(
+    statusCode: number,
+    code: string,
+    message: string,
+    more: { readonly [key: string]: unknown } = {},
+    retryAfter?: number,
+  ) {
     super(message);
     this.statusCode = statusCode;
     this.code = code;
@@ -30,7 +36,9 @@ export class ApiError extends Error {
 
 /** A 400 that names every fault. */
 export function invalid(faults: readonly Fault[]): ApiError {
-  return new ApiError(400, 'validation_failed', faults.map(({ path, message }) => `${path}: ${message}`).join('; '), { details: faults });
+  return new ApiError(400, 'validation_failed', faults.map(({ path, message }) => `${path}: ${message}`).join('; '), {
+    details: faults,
+  });
 }
 
 /** What a rule of the ledger says no to, as HTTP says it. */
@@ -59,7 +67,9 @@ export function errorOfRejection(rejection: Rejection): ApiError {
     case 'limit_exceeded': {
       const isAmount = ['balance', 'totalEarned', 'totalSpent'].includes(rejection.limit);
       const maximum = isAmount ? creditsFromMicro(micro(rejection.maximum)) : rejection.maximum;
-      return new ApiError(422, rejection.code, `${rejection.limit} may not exceed ${maximum}`, { details: { limit: rejection.limit, maximum } });
+      return new ApiError(422, rejection.code, `${rejection.limit} may not exceed ${maximum}`, {
+        details: { limit: rejection.limit, maximum },
+      });
     }
     case 'invalid':
       return invalid([rejection]);
@@ -77,12 +87,17 @@ function apiErrorOf(error: FastifyError | Error): ApiError {
   }
   if (hasZodFastifySchemaValidationErrors(error)) {
     const root = error.validationContext ?? 'body';
-    return invalid(error.validation.map(({ instancePath, message }) => ({ path: pathOf(instancePath, root), message: message ?? 'is wrong' })));
+    return invalid(
+      error.validation.map(({ instancePath, message }) => ({ path: pathOf(instancePath, root), message: message ?? 'is wrong' })),
+    );
   }
   const { code, statusCode } = error as FastifyError;
-  const known = FRAMEWORK_ERRORS[code] ?? (error instanceof SyntaxError ? ([400, 'malformed_json', 'The body is not JSON'] as const) : undefined);
+  const known =
+    FRAMEWORK_ERRORS[code] ??
+    (error instanceof SyntaxError ? ([400, 'malformed_json', 'The body is not JSON'] as const) : undefined);
   if (known !== undefined) return new ApiError(...known);
-  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return new ApiError(statusCode, 'bad_request', error.message);
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
+    return new ApiError(statusCode, 'bad_request', error.message);
   return new ApiError(500, 'internal_error', 'Something went wrong on our side');
 }
 

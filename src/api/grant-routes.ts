@@ -5,7 +5,15 @@ import { creditsFromMicro } from '../events/amounts.ts';
 import { wireId } from '../events/wire-ids.ts';
 import { reading, type Routes, typed } from './parts.ts';
 import { type Answered, runCommand } from './run-command.ts';
-import { creditsSchema, errorSchema, idempotencyKeySchema, labelSchema, positiveAmountSchema, textSchema, userIdSchema } from './schemas.ts';
+import {
+  creditsSchema,
+  errorSchema,
+  idempotencyKeySchema,
+  labelSchema,
+  positiveAmountSchema,
+  textSchema,
+  userIdSchema,
+} from './schemas.ts';
 
 const grantBody = z.object({
   userId: userIdSchema,
@@ -19,35 +27,42 @@ const grantBody = z.object({
   idempotencyKey: idempotencyKeySchema.nullish(),
 });
 
-const grantAnswer = z.object({ ok: z.literal(true), alreadyGranted: z.boolean(), newBalance: creditsSchema, transactionId: z.string() });
+const grantAnswer = z.object({
+  ok: z.literal(true),
+  alreadyGranted: z.boolean(),
+  newBalance: creditsSchema,
+  transactionId: z.string(),
+});
 
 const DEFAULT_PRIORITY = 50;
 
 /** Giving credits: once for each reason and reference of an account. */
-export const grantRoutes: Routes = ({ accounts, personal }) => async (app) => {
-  typed(app).post(
-    '/internal/credits/grant',
-    {
-      config: { access: { kind: 'service', scope: 'credits:grant' } },
-      schema: { tags: ['services'], body: grantBody, response: { 200: grantAnswer, '4xx': errorSchema } },
-    },
-    async (request, reply) => {
-      const { userId, amount, reason, referenceId, description, expiresAt, priority, appId } = request.body;
-      const outcome = await runCommand(accounts, { request, reply }, userId, {
-        type: 'GrantCredits',
-        amount,
-        source: 'promo',
-        reason,
-        reference: referenceId,
-        priority: priority ?? DEFAULT_PRIORITY,
-        expiresAt: typeof expiresAt === 'string' ? Date.parse(expiresAt) : null,
-        appId: appId ?? null,
-        personal: await reading(() => personal.seal(userId, accountStream(userId), { description: description ?? undefined })),
-      });
-      return grantedAnswer(outcome);
-    },
-  );
-};
+export const grantRoutes: Routes =
+  ({ accounts, personal }) =>
+  async (app) => {
+    typed(app).post(
+      '/internal/credits/grant',
+      {
+        config: { access: { kind: 'service', scope: 'credits:grant' } },
+        schema: { tags: ['services'], body: grantBody, response: { 200: grantAnswer, '4xx': errorSchema } },
+      },
+      async (request, reply) => {
+        const { userId, amount, reason, referenceId, description, expiresAt, priority, appId } = request.body;
+        const outcome = await runCommand(accounts, { request, reply }, userId, {
+          type: 'GrantCredits',
+          amount,
+          source: 'promo',
+          reason,
+          reference: referenceId,
+          priority: priority ?? DEFAULT_PRIORITY,
+          expiresAt: typeof expiresAt === 'string' ? Date.parse(expiresAt) : null,
+          appId: appId ?? null,
+          personal: await reading(() => personal.seal(userId, accountStream(userId), { description: description ?? undefined })),
+        });
+        return grantedAnswer(outcome);
+      },
+    );
+  };
 
 function grantedAnswer(outcome: Answered) {
   const { event } = outcome;

@@ -6,7 +6,15 @@ import type { ReadDatabase } from '../projections/database.ts';
 import { readAppliedPosition } from '../projections/router-position.ts';
 
 /** What Prometheus is told. The ledger's own numbers are asked for when the metrics are: nothing is counted on the hot path. */
-export function createMetrics({ store, db, waiting }: { store: Pick<Store, 'lastPosition'>; db: ReadDatabase; waiting: () => number }): Registry {
+export function createMetrics({
+  store,
+  db,
+  waiting,
+}: {
+  store: Pick<Store, 'lastPosition'>;
+  db: ReadDatabase;
+  waiting: () => number;
+}): Registry {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });

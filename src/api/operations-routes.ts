@@ -21,7 +21,10 @@ export const operationsRoutes: Routes = (parts) => async (app) => {
     '/health',
     {
       config: publicly,
-      schema: { tags: ['operations'], response: { 200: z.object({ status: z.literal('ok'), service: z.string(), timestamp: z.string() }) } },
+      schema: {
+        tags: ['operations'],
+        response: { 200: z.object({ status: z.literal('ok'), service: z.string(), timestamp: z.string() }) },
+      },
     },
     async () => ({ status: 'ok' as const, service: 'mana-credits', timestamp: new Date().toISOString() }),
   );
@@ -30,11 +33,16 @@ export const operationsRoutes: Routes = (parts) => async (app) => {
     '/ready',
     { config: publicly, schema: { tags: ['operations'], response: { 200: readySchema, 503: readySchema } } },
     async (_, reply) => {
-      const [last, applied, queue] = await Promise.allSettled([parts.store.lastPosition(), readAppliedPosition(parts.db), parts.pingQueue()]);
+      const [last, applied, queue] = await Promise.allSettled([
+        parts.store.lastPosition(),
+        readAppliedPosition(parts.db),
+        parts.pingQueue(),
+      ]);
       const answers = [last, applied, queue].map(({ status }) => status === 'fulfilled');
       const [store = false, database = false, queueAnswers = false] = answers;
       const isReady = store && database && queueAnswers;
-      const lag = last.status === 'fulfilled' && applied.status === 'fulfilled' ? Number(BigInt(last.value) - BigInt(applied.value)) : null;
+      const lag =
+        last.status === 'fulfilled' && applied.status === 'fulfilled' ? Number(BigInt(last.value) - BigInt(applied.value)) : null;
       return reply
         .status(isReady ? 200 : 503)
         .send({ status: isReady ? 'ready' : 'unavailable', store, database, queue: queueAnswers, projectionLag: lag });
@@ -43,7 +51,10 @@ export const operationsRoutes: Routes = (parts) => async (app) => {
 
   routes.get(
     '/metrics',
-    { config: publicly, schema: { tags: ['operations'], response: { 200: { content: { 'text/plain': { schema: z.string() } } } } } },
+    {
+      config: publicly,
+      schema: { tags: ['operations'], response: { 200: { content: { 'text/plain': { schema: z.string() } } } } },
+    },
     async (_, reply) => reply.type(parts.metrics.contentType).send(await parts.metrics.metrics()),
   );
 };

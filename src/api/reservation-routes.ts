@@ -45,7 +45,11 @@ const commitBody = z.object({
   ...words,
 });
 
-const releaseBody = z.object({ reservationId: idSchema, reason: textSchema(1_000).nullish(), idempotencyKey: idempotencyKeySchema.nullish() });
+const releaseBody = z.object({
+  reservationId: idSchema,
+  reason: textSchema(1_000).nullish(),
+  idempotencyKey: idempotencyKeySchema.nullish(),
+});
 
 const reservationSchema = z.object({
   reservationId: z.string(),
@@ -101,7 +105,8 @@ function addReserve(routes: App, { accounts, personal }: ApiParts): void {
         appId: appId ?? null,
         personal: await reading(() => personal.seal(userId, accountStream(userId), said)),
       });
-      if (outcome.kind !== 'accepted' || outcome.event.type !== 'CreditsReserved') throw new Error('a reserve answers with a hold');
+      if (outcome.kind !== 'accepted' || outcome.event.type !== 'CreditsReserved')
+        throw new Error('a reserve answers with a hold');
       const { data } = outcome.event;
       return {
         reservationId: wireId('rsv', outcome.event),
@@ -144,7 +149,8 @@ function addCommit(routes: App, { accounts, personal }: ApiParts): void {
         onExpired: onExpired ?? 'available',
         personal: await reading(() => personal.seal(userId, accountStream(userId), said)),
       });
-      if (outcome.kind !== 'accepted' || outcome.event.type !== 'CreditsConsumed') throw new Error('a commit answers with a consumption');
+      if (outcome.kind !== 'accepted' || outcome.event.type !== 'CreditsConsumed')
+        throw new Error('a commit answers with a consumption');
       const { data } = outcome.event;
       return {
         success: true as const,
@@ -165,7 +171,10 @@ function addRelease(routes: App, { accounts, personal }: ApiParts): void {
       schema: {
         tags: ['services'],
         body: releaseBody,
-        response: { 200: z.object({ success: z.literal(true), balance: creditsSchema, released: creditsSchema }), '4xx': errorSchema },
+        response: {
+          200: z.object({ success: z.literal(true), balance: creditsSchema, released: creditsSchema }),
+          '4xx': errorSchema,
+        },
       },
     },
     async (request, reply) => {
@@ -175,7 +184,8 @@ function addRelease(routes: App, { accounts, personal }: ApiParts): void {
         reservation: revision,
         personal: await reading(() => personal.seal(userId, accountStream(userId), { reason: request.body.reason ?? undefined })),
       });
-      if (outcome.kind !== 'accepted' || outcome.event.type !== 'ReservationReleased') throw new Error('a release answers with a release');
+      if (outcome.kind !== 'accepted' || outcome.event.type !== 'ReservationReleased')
+        throw new Error('a release answers with a release');
       const { data } = outcome.event;
       return { success: true as const, balance: creditsFromMicro(data.after.available), released: creditsFromMicro(data.amount) };
     },
@@ -187,7 +197,11 @@ function addLookUp(routes: App, parts: ApiParts): void {
     '/internal/credits/reservations/:id',
     {
       config: { access: { kind: 'service', scope: 'credits:read' } },
-      schema: { tags: ['services'], params: z.object({ id: idSchema }), response: { 200: reservationSchema, '4xx': errorSchema } },
+      schema: {
+        tags: ['services'],
+        params: z.object({ id: idSchema }),
+        response: { 200: reservationSchema, '4xx': errorSchema },
+      },
     },
     async (request) => {
       const { userId, revision } = holdOf(request.params.id);

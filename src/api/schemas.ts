@@ -52,7 +52,8 @@ export const callerMetadataSchema = z
   .record(z.string(), z.unknown())
   .superRefine((metadata, context) => {
     const text = JSON.stringify(metadata);
-    if (text.length > MAX_METADATA) context.addIssue({ code: 'custom', message: `must not be longer than ${MAX_METADATA} characters` });
+    if (text.length > MAX_METADATA)
+      context.addIssue({ code: 'custom', message: `must not be longer than ${MAX_METADATA} characters` });
     if (holdsUnstorable(metadata)) context.addIssue({ code: 'custom', message: 'must not hold U+0000 or half a surrogate pair' });
   })
   // What a body is parsed from is JSON all through.

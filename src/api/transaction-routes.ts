@@ -13,41 +13,43 @@ const query = z.object({
 });
 
 /** What happened to an account, newest first. */
-export const transactionRoutes: Routes = ({ db, personal }) => async (app) => {
-  const routes = typed(app);
+export const transactionRoutes: Routes =
+  ({ db, personal }) =>
+  async (app) => {
+    const routes = typed(app);
 
-  const list = (userId: string, page: z.infer<typeof query>, seen: ReturnType<typeof minRevisionOf>) =>
-    reading(async () => {
-      await waitUntilVisible(db, seen);
-      return transactionAnswers(personal, await listTransactions(db, userId, page));
-    });
+    const list = (userId: string, page: z.infer<typeof query>, seen: ReturnType<typeof minRevisionOf>) =>
+      reading(async () => {
+        await waitUntilVisible(db, seen);
+        return transactionAnswers(personal, await listTransactions(db, userId, page));
+      });
 
-  routes.get(
-    '/credits/transactions',
-    {
-      config: { access: { kind: 'user' } },
-      schema: { tags: ['credits'], querystring: query, response: { 200: z.array(transactionSchema), '4xx': errorSchema } },
-    },
-    async (request) => {
-      const userId = request.caller?.actor.kind === 'user' ? request.caller.actor.user : '';
-      return list(userId, request.query, minRevisionOf(request, accountStream(userId)));
-    },
-  );
-
-  routes.get(
-    '/internal/credits/transactions/:userId',
-    {
-      config: { access: { kind: 'service', scope: 'credits:read' } },
-      schema: {
-        tags: ['services'],
-        params: z.object({ userId: userIdSchema }),
-        querystring: query,
-        response: { 200: z.array(transactionSchema), '4xx': errorSchema },
+    routes.get(
+      '/credits/transactions',
+      {
+        config: { access: { kind: 'user' } },
+        schema: { tags: ['credits'], querystring: query, response: { 200: z.array(transactionSchema), '4xx': errorSchema } },
       },
-    },
-    async (request) => {
-      const { userId } = request.params;
-      return list(userId, request.query, minRevisionOf(request, accountStream(userId)));
-    },
-  );
-};
+      async (request) => {
+        const userId = request.caller?.actor.kind === 'user' ? request.caller.actor.user : '';
+        return list(userId, request.query, minRevisionOf(request, accountStream(userId)));
+      },
+    );
+
+    routes.get(
+      '/internal/credits/transactions/:userId',
+      {
+        config: { access: { kind: 'service', scope: 'credits:read' } },
+        schema: {
+          tags: ['services'],
+          params: z.object({ userId: userIdSchema }),
+          querystring: query,
+          response: { 200: z.array(transactionSchema), '4xx': errorSchema },
+        },
+      },
+      async (request) => {
+        const { userId } = request.params;
+        return list(userId, request.query, minRevisionOf(request, accountStream(userId)));
+      },
+    );
+  };

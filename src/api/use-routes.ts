@@ -55,7 +55,11 @@ export const useRoutes: Routes = (parts) => async (app) => {
     '/internal/credits/use',
     {
       config: { access: { kind: 'service', scope: 'credits:write' } },
-      schema: { tags: ['services'], body: useBody.extend({ userId: userIdSchema }), response: { 200: useAnswer, '4xx': errorSchema } },
+      schema: {
+        tags: ['services'],
+        body: useBody.extend({ userId: userIdSchema }),
+        response: { 200: useAnswer, '4xx': errorSchema },
+      },
     },
     async (request, reply) => use(parts, { request, reply }, request.body.userId, request.body),
   );
@@ -75,7 +79,8 @@ async function use(
     appId: body.appId ?? null,
     personal: await reading(() => personal.seal(userId, accountStream(userId), words)),
   });
-  if (outcome.kind !== 'accepted' || outcome.event.type !== 'CreditsConsumed') throw new Error('a use answers with a consumption');
+  if (outcome.kind !== 'accepted' || outcome.event.type !== 'CreditsConsumed')
+    throw new Error('a use answers with a consumption');
   const { event } = outcome;
   const row = transactionOf({ userId, event });
   const [transaction] = await reading(() => transactionAnswers(personal, row === undefined ? [] : [row]));

@@ -56,4 +56,3 @@ export function withinTotal(total: Micro, amount: Micro): boolean {
 export function tooHigh(limit: 'balance' | 'totalEarned' | 'totalSpent') {
   return reject({ code: 'limit_exceeded', limit, maximum: MAX_TOTAL });
 }
-

@@ -24,5 +24,9 @@ export function decideExpired(account: Account, now: number): Decided<AccountEve
     .filter((lot) => lot.expiresAt !== null && lot.expiresAt <= now && lot.available > 0)
     .toSorted((a, b) => (a.expiresAt ?? 0) - (b.expiresAt ?? 0))
     .map((lot): [number, Micro] => [lot.revision, lot.available]);
-  return withBalances(account, { type: 'Expired', data: { holds, returned, lots } }, { about: holds.map(([revision]) => revision) });
+  return withBalances(
+    account,
+    { type: 'Expired', data: { holds, returned, lots } },
+    { about: holds.map(([revision]) => revision) },
+  );
 }

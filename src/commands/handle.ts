@@ -154,7 +154,8 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
         if (!(error instanceof OutcomeUnknownError) && doubtfulSince === undefined) throw error;
         if (!(error instanceof OutcomeUnknownError) && !(error instanceof StoreUnavailableError)) throw error;
         doubtfulSince ??= Date.now();
-        if (Date.now() - doubtfulSince > DOUBT_LASTS) throw new StoreUnavailableError('the outcome is not known', { cause: error });
+        if (Date.now() - doubtfulSince > DOUBT_LASTS)
+          throw new StoreUnavailableError('the outcome is not known', { cause: error });
         await delay(Math.min(25 * 2 ** attempt, 500));
       }
     }
@@ -217,7 +218,12 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
     else this.#catchUp(stream, batch, base, conflict.missing);
   }
 
-  #catchUp(stream: string, batch: StreamBatch<State, Command, Event>, base: StreamState<State>, missing: readonly StoredEvent[]): void {
+  #catchUp(
+    stream: string,
+    batch: StreamBatch<State, Command, Event>,
+    base: StreamState<State>,
+    missing: readonly StoredEvent[],
+  ): void {
     let state = base;
     for (const stored of missing) {
       const event = readEvent(stored) as Recorded<Event>;

@@ -19,7 +19,11 @@ const SIGNUP_CLAIM = grantClaim(SIGNUP, SIGNUP);
  * What was done before is left out; where all was, nothing is written. Never refused: a signup grant that would lift
  * the account too high is left out as well.
  */
-export function decideOpenAccount({ signupGrant }: OpenAccount, account: Account, facts: Facts<AccountEvent>): Decision<AccountEvent> {
+export function decideOpenAccount(
+  { signupGrant }: OpenAccount,
+  account: Account,
+  facts: Facts<AccountEvent>,
+): Decision<AccountEvent> {
   const opened = opening();
   const first: Decided<AccountEvent>[] = account.status === 'unopened' ? [opened.event] : [];
   const open = account.status === 'unopened' ? opened.account : account;

@@ -6,7 +6,12 @@ import type { Micro } from '../events/amounts.ts';
  */
 export type Rejection =
   /** The account can't cover it. Amounts in micro-credits. */
-  | { readonly code: 'insufficient_credits'; readonly required: Micro; readonly available: Micro; readonly operation: string | null }
+  | {
+      readonly code: 'insufficient_credits';
+      readonly required: Micro;
+      readonly available: Micro;
+      readonly operation: string | null;
+    }
   | { readonly code: 'reservation_not_found' }
   /** A hold is settled exactly once. */
   | { readonly code: 'reservation_already_resolved'; readonly resolution: Resolution }

@@ -26,6 +26,9 @@ export function decideReserveCredits(command: ReserveCredits, account: Account, 
   if (account.holds.length >= MAX_HOLDS) return reject({ code: 'limit_exceeded', limit: 'openHolds', maximum: MAX_HOLDS });
   const lots = cover(account.lots, command.amount);
   const expiresAt = new Date(now + ttl).toISOString();
-  const reserved = withBalances(account, { type: 'CreditsReserved', data: { amount, lots, expiresAt, operation, appId, personal } });
+  const reserved = withBalances(account, {
+    type: 'CreditsReserved',
+    data: { amount, lots, expiresAt, operation, appId, personal },
+  });
   return { kind: 'append', events: [reserved] };
 }

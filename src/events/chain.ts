@@ -43,7 +43,13 @@ export function eventId(hash: Buffer): string {
  * Seals an event behind the one whose hash stands in its metadata as `prevHash` (NO_HASH in the first of its stream):
  * the texts to store, their hash and the id made from it.
  */
-export function seal(event: { stream: string; revision: number; type: string; data: Json; metadata: Json & Pick<Metadata, 'prevHash'> }): SealedEvent {
+export function seal(event: {
+  stream: string;
+  revision: number;
+  type: string;
+  data: Json;
+  metadata: Json & Pick<Metadata, 'prevHash'>;
+}): SealedEvent {
   const data = canonicalJson(event.data);
   const metadata = canonicalJson(event.metadata);
   const { stream, revision, type } = event;

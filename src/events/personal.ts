@@ -18,7 +18,11 @@ export type Personal = {
 };
 
 /** The words themselves; what is undefined is left out. */
-export type Words = { readonly description?: string | undefined; readonly reason?: string | undefined; readonly metadata?: Json | undefined };
+export type Words = {
+  readonly description?: string | undefined;
+  readonly reason?: string | undefined;
+  readonly metadata?: Json | undefined;
+};
 
 type Sealed = { readonly stream: string; readonly ciphertext: string | null };
 
@@ -36,7 +40,10 @@ export function createPersonal(pool: pg.Pool): Personal {
     const cached = bySubject.get(subject);
     if (cached !== undefined) return cached;
     const find = () =>
-      pool.query<{ id: string; key: Buffer }>('select id, key from ledger.personal_keys where subject = $1 and erased_at is null', [subject]);
+      pool.query<{ id: string; key: Buffer }>(
+        'select id, key from ledger.personal_keys where subject = $1 and erased_at is null',
+        [subject],
+      );
     let [row] = (await find()).rows;
     if (row === undefined) {
       await pool.query(

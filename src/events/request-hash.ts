@@ -22,7 +22,10 @@ const SECRET = 'request-hash';
 /** Loads the ledger's secrets for request hashes; makes the first one where there is none yet. */
 export async function createRequestHashes(pool: pg.Pool): Promise<RequestHashes> {
   // Of two processes that start at once, one writes the first version and both read it.
-  await pool.query('insert into ledger.secrets (name, version, value) values ($1, 1, $2) on conflict do nothing', [SECRET, randomBytes(32)]);
+  await pool.query('insert into ledger.secrets (name, version, value) values ($1, 1, $2) on conflict do nothing', [
+    SECRET,
+    randomBytes(32),
+  ]);
   const { rows } = await pool.query<{ version: number; value: Buffer }>(
     'select version, value from ledger.secrets where name = $1 order by version',
     [SECRET],
@@ -32,7 +35,12 @@ export async function createRequestHashes(pool: pg.Pool): Promise<RequestHashes>
 
   function digest(version: number, { type, body }: Request): string | undefined {
     const secret = secrets.get(version);
-    return secret && `${version}.${createHmac('sha256', secret).update(canonicalJson([type, body])).digest('base64url')}`;
+    return (
+      secret &&
+      `${version}.${createHmac('sha256', secret)
+        .update(canonicalJson([type, body]))
+        .digest('base64url')}`
+    );
   }
 
   return {

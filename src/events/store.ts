@@ -88,7 +88,11 @@ export type Store = {
    * Follows the log from behind a position: catches up, then goes on live, in commit order, a non-empty array of
    * events at a time. Reconnects by itself, and ends only when the signal says so.
    */
-  subscribe(options: { readonly after: Position; readonly limit: number; readonly signal: AbortSignal }): AsyncIterable<readonly PositionedEvent[]>;
+  subscribe(options: {
+    readonly after: Position;
+    readonly limit: number;
+    readonly signal: AbortSignal;
+  }): AsyncIterable<readonly PositionedEvent[]>;
 
   /** The events that hold these claims, by claim; those that nobody holds are left out. */
   findClaims(stream: string, claims: readonly string[]): Promise<ReadonlyMap<string, StoredEvent>>;

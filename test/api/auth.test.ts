@@ -29,7 +29,8 @@ afterAll(async () => {
 
 afterEach(() => vi.restoreAllMocks());
 
-const withToken = (token: string, at = behindAuth) => at.anonymous.get('/api/v1/credits/balance', { authorization: `Bearer ${token}` });
+const withToken = (token: string, at = behindAuth) =>
+  at.anonymous.get('/api/v1/credits/balance', { authorization: `Bearer ${token}` });
 
 function expectUnauthorized({ status, body }: Answer): void {
   expect(body).toEqual({ statusCode: 401, error: 'unauthorized', message: expect.any(String), requestId: expect.any(String) });

@@ -47,25 +47,50 @@ describe('400 validation_failed', () => {
       'metadata',
     ]);
     expectFaults(await post('grant', {}), ['userId', 'amount', 'reason', 'referenceId']);
-    expectFaults(await post('commit', { reservationId: 5, amount: 'all', onExpired: 'maybe' }), ['reservationId', 'amount', 'onExpired']);
+    expectFaults(await post('commit', { reservationId: 5, amount: 'all', onExpired: 'maybe' }), [
+      'reservationId',
+      'amount',
+      'onExpired',
+    ]);
     expectFaults(await post('use', { creditSource: { type: 'guild' } }), ['userId', 'amount', 'creditSource.type']);
   });
 
-  it.each([['null', null], ['a list', []], ['a text', 'text'], ['a number', 5], ['true', true]])('refuses %s for a body', async (_, body) => {
+  it.each([
+    ['null', null],
+    ['a list', []],
+    ['a text', 'text'],
+    ['a number', 5],
+    ['true', true],
+  ])('refuses %s for a body', async (_, body) => {
     for (const route of ['init', 'validate', 'use', 'reserve', 'commit', 'refund-reservation', 'grant']) {
       expectFaults(await post(route, body), ['body']);
     }
   });
 
-  it.each(['0', '-0', '-1', '-0.000001', '0.0000001', '1.1234567', '1e-7', '1e21', '1e400', '1000000000.000001', '9007199254740993', '"1"', '"NaN"', 'null', '[1]', 'true', '{}'])(
-    'refuses %s for an amount',
-    async (amount) => {
-      for (const route of ['validate', 'use', 'reserve']) {
-        expectFaults(await sendText(route, `{"userId":"u","amount":${amount}}`), ['amount']);
-      }
-      expectFaults(await sendText('grant', `{"userId":"u","reason":"r","referenceId":"r","amount":${amount}}`), ['amount']);
-    },
-  );
+  it.each([
+    '0',
+    '-0',
+    '-1',
+    '-0.000001',
+    '0.0000001',
+    '1.1234567',
+    '1e-7',
+    '1e21',
+    '1e400',
+    '1000000000.000001',
+    '9007199254740993',
+    '"1"',
+    '"NaN"',
+    'null',
+    '[1]',
+    'true',
+    '{}',
+  ])('refuses %s for an amount', async (amount) => {
+    for (const route of ['validate', 'use', 'reserve']) {
+      expectFaults(await sendText(route, `{"userId":"u","amount":${amount}}`), ['amount']);
+    }
+    expectFaults(await sendText('grant', `{"userId":"u","reason":"r","referenceId":"r","amount":${amount}}`), ['amount']);
+  });
 
   it.each(['NaN', 'Infinity', '.5', '0x10', '1,5', '01'])('takes %s for no JSON at all', async (amount) => {
     expectError(await sendText('use', `{"userId":"u","amount":${amount}}`), 400, 'malformed_json');
@@ -80,26 +105,25 @@ describe('400 validation_failed', () => {
     }
   });
 
-  it.each([['U+0000', '\0'], ['half a surrogate pair', '\ud800'], ['the other half', '\udc00'], ['halves the wrong way round', '\udc00\ud800']])(
-    'refuses %s wherever a text stands',
-    async (_, wrong) => {
-      const text = `a${wrong}b`;
-      expectFaults(await post('grant', { userId: text, amount: 1, reason: text, referenceId: text, description: text, appId: text }), [
-        'userId',
-        'reason',
-        'referenceId',
-        'description',
-        'appId',
-      ]);
-      for (const metadata of [{ note: text }, { [text]: 1 }, { deep: [{ er: [text] }] }]) {
-        expectFaults(await post('use', { userId: 'u', amount: 1, description: text, metadata }), ['description', 'metadata']);
-      }
-      expectFaults(await post('use', { userId: 'u', amount: 1, idempotencyKey: text }), ['idempotencyKey']);
-      expectFaults(await post('reserve', { userId: 'u', amount: 1, reason: text, metadata: { text } }), ['reason', 'metadata']);
-      expectFaults(await post('commit', { reservationId: text, description: text }), ['reservationId', 'description']);
-      expectFaults(await post('refund-reservation', { reservationId: 'rsv_1_account-u', reason: text }), ['reason']);
-    },
-  );
+  it.each([
+    ['U+0000', '\0'],
+    ['half a surrogate pair', '\ud800'],
+    ['the other half', '\udc00'],
+    ['halves the wrong way round', '\udc00\ud800'],
+  ])('refuses %s wherever a text stands', async (_, wrong) => {
+    const text = `a${wrong}b`;
+    expectFaults(
+      await post('grant', { userId: text, amount: 1, reason: text, referenceId: text, description: text, appId: text }),
+      ['userId', 'reason', 'referenceId', 'description', 'appId'],
+    );
+    for (const metadata of [{ note: text }, { [text]: 1 }, { deep: [{ er: [text] }] }]) {
+      expectFaults(await post('use', { userId: 'u', amount: 1, description: text, metadata }), ['description', 'metadata']);
+    }
+    expectFaults(await post('use', { userId: 'u', amount: 1, idempotencyKey: text }), ['idempotencyKey']);
+    expectFaults(await post('reserve', { userId: 'u', amount: 1, reason: text, metadata: { text } }), ['reason', 'metadata']);
+    expectFaults(await post('commit', { reservationId: text, description: text }), ['reservationId', 'description']);
+    expectFaults(await post('refund-reservation', { reservationId: 'rsv_1_account-u', reason: text }), ['reason']);
+  });
 
   it('takes whole surrogate pairs, and every other character', async () => {
     await giveCredits(service.app(), '💰', 1, { description: '\u0001\u200b\ufffd\uffff 💰' });
@@ -112,7 +136,9 @@ describe('400 validation_failed', () => {
     expect((await sendText('use', `{"userId":"deep","amount":1,"metadata":${nested(30)}}`)).status).toBe(200);
     for (const levels of [33, 1_000, 40_000]) {
       expectFaults(await sendText('use', `{"userId":"deep","amount":1,"metadata":${nested(levels)}}`), ['body']);
-      expectFaults(await sendText('use', `{"userId":"deep","amount":1,"unknown":${'['.repeat(levels)}${']'.repeat(levels)}}`), ['body']);
+      expectFaults(await sendText('use', `{"userId":"deep","amount":1,"unknown":${'['.repeat(levels)}${']'.repeat(levels)}}`), [
+        'body',
+      ]);
     }
   });
 
@@ -141,10 +167,14 @@ describe('400 validation_failed', () => {
 });
 
 describe('400 malformed_json', () => {
-  it.each([['nothing', ''], ['half of it', '{"userId":'], ['two of it', '{}{}'], ['single quotes', "{'userId':'u'}"], ['a poisoned prototype', '{"__proto__":{"amount":1}}'], ['a poisoned constructor', '{"constructor":{"prototype":{}}}']])(
-    'is the answer to %s',
-    async (_, text) => expectError(await sendText('use', text), 400, 'malformed_json'),
-  );
+  it.each([
+    ['nothing', ''],
+    ['half of it', '{"userId":'],
+    ['two of it', '{}{}'],
+    ['single quotes', "{'userId':'u'}"],
+    ['a poisoned prototype', '{"__proto__":{"amount":1}}'],
+    ['a poisoned constructor', '{"constructor":{"prototype":{}}}'],
+  ])('is the answer to %s', async (_, text) => expectError(await sendText('use', text), 400, 'malformed_json'));
 
   it('is the answer to bytes that are no UTF-8, or to a text that holds what they decode to', async () => {
     const bytes = Buffer.concat([Buffer.from('{"userId":"'), Buffer.from([0xff, 0xfe]), Buffer.from('","amount":1}')]);

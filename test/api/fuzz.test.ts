@@ -53,7 +53,10 @@ const FIELDS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   idempotencyKey: fc.oneof(text, anything),
   metadata: fc.oneof(fc.dictionary(text, anything), anything),
   ttlSeconds: fc.oneof(fc.integer({ min: 1, max: 60 }), anything),
-  expiresAt: fc.oneof(fc.date({ noInvalidDate: true }).map((date) => date.toISOString()), anything),
+  expiresAt: fc.oneof(
+    fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
+    anything,
+  ),
   priority: fc.oneof(fc.integer({ min: 1, max: 100 }), anything),
   onExpired: fc.oneof(fc.constantFrom('available', 'refuse'), anything),
   creditSource: fc.oneof(fc.constant({ type: 'personal' }), anything),
@@ -64,7 +67,8 @@ const body = fc.oneof({ weight: 9, arbitrary: fc.record(FIELDS, { requiredKeys: 
 function expectNoFault({ status, body: answered }: Answer, sent: string): void {
   if (status >= 500) throw new Error(`${status} ${JSON.stringify(answered)} to ${sent}`);
   expect(JSON.stringify(answered)).not.toMatch(/\bat .*:\d+:\d+|node_modules/);
-  if (status >= 400) expect(answered).toMatchObject({ statusCode: status, error: expect.any(String), requestId: expect.any(String) });
+  if (status >= 400)
+    expect(answered).toMatchObject({ statusCode: status, error: expect.any(String), requestId: expect.any(String) });
 }
 
 it.each(['init', 'validate', 'use', 'reserve', 'commit', 'refund-reservation', 'grant'])(
@@ -73,7 +77,10 @@ it.each(['init', 'validate', 'use', 'reserve', 'commit', 'refund-reservation', '
     await fc.assert(
       fc.asyncProperty(body, async (value) => {
         const sent = JSON.stringify(value);
-        expectNoFault(await service.app().send('POST', `${SERVICES}/${route}`, sent, { 'content-type': 'application/json' }), sent);
+        expectNoFault(
+          await service.app().send('POST', `${SERVICES}/${route}`, sent, { 'content-type': 'application/json' }),
+          sent,
+        );
       }),
       { numRuns: RUNS },
     );

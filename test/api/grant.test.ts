@@ -52,7 +52,7 @@ describe('POST /internal/credits/grant', () => {
     const body = { userId: 'grant-race', amount: 10, reason: 'beta', referenceId: 'wave-1' };
     const answers = await Promise.all(Array.from({ length: 16 }, (_, index) => grant(body, `app-${index}`)));
     expect(answers.map(({ status }) => status)).toEqual(Array(16).fill(200));
-    const first = answers.filter(({ body }) => (body as { alreadyGranted: boolean }).alreadyGranted === false);
+    const first = answers.filter(({ body }) => !(body as { alreadyGranted: boolean }).alreadyGranted);
     expect(first).toHaveLength(1);
     for (const { body } of answers) expect(body).toMatchObject({ newBalance: 10, transactionId: 'txn_1_account-grant-race' });
   });
@@ -105,14 +105,27 @@ describe('POST /internal/credits/grant', () => {
   });
 
   it('takes a priority from 1 to 100', async () => {
-    for (const [priority, status] of [[1, 200], [100, 200], [0, 400], [101, 400], [1.5, 400], ['5', 400]] as const) {
+    for (const [priority, status] of [
+      [1, 200],
+      [100, 200],
+      [0, 400],
+      [101, 400],
+      [1.5, 400],
+      ['5', 400],
+    ] as const) {
       const body = { userId: 'grant-priority', amount: 1, reason: 'priority', referenceId: String(priority), priority };
       expect([priority, (await grant(body)).status]).toEqual([priority, status]);
     }
   });
 
   it('takes texts up to their bounds', async () => {
-    const good = { userId: 'grant-bounds', amount: 1, reason: 'r'.repeat(64), referenceId: 'r'.repeat(128), description: 'd'.repeat(256) };
+    const good = {
+      userId: 'grant-bounds',
+      amount: 1,
+      reason: 'r'.repeat(64),
+      referenceId: 'r'.repeat(128),
+      description: 'd'.repeat(256),
+    };
     expect((await grant(good)).status).toBe(200);
     for (const path of ['reason', 'referenceId', 'description'] as const) {
       const { status, body } = await grant({ ...good, [path]: `${good[path]}x` });

@@ -53,7 +53,12 @@ const ROUTES: Readonly<Record<string, Route>> = {
     events: 1,
   },
   'use by the user': { path: '/api/v1/credits/use', body: () => ({ amount: 1 }), other: () => ({ amount: 2 }), events: 1 },
-  reserve: { path: `${SERVICES}/reserve`, body: () => ({ userId, amount: 1 }), other: () => ({ userId, amount: 1, ttlSeconds: 60 }), events: 1 },
+  reserve: {
+    path: `${SERVICES}/reserve`,
+    body: () => ({ userId, amount: 1 }),
+    other: () => ({ userId, amount: 1, ttlSeconds: 60 }),
+    events: 1,
+  },
   commit: {
     path: `${SERVICES}/commit`,
     body: () => ({ reservationId, amount: 1 }),
@@ -70,7 +75,8 @@ const ROUTES: Readonly<Record<string, Route>> = {
 
 describe.each(Object.entries(ROUTES))('the same key again: %s', (name, { path, body, other, events }) => {
   const client = async (at: Service = service): Promise<ApiClient> => (path.includes('internal') ? at.app() : at.user(userId));
-  const call = async (more: object, headers: HeadersSent = {}, at?: Service) => (await client(at)).post(path, { ...body(), ...more }, headers);
+  const call = async (more: object, headers: HeadersSent = {}, at?: Service) =>
+    (await client(at)).post(path, { ...body(), ...more }, headers);
 
   it('gives the first answer, whatever has happened since', async () => {
     await prepare(name);
@@ -176,12 +182,15 @@ describe('a key', () => {
     expectReplay(await send(`{ "metadata": {"b":2, "a":1.0}, "idempotencyKey":"k", "amount":1.5, "userId":"${userId}" }`), first);
   });
 
-  it.each(['ключ', '鍵', 'with\nline', 'with\ttab', 'é', '🔑', ' with spaces '])('may hold anything where it stands in the body: %j', async (key) => {
-    await prepare('use');
-    const body = { userId, amount: 1, idempotencyKey: key };
-    const first = granted(await service.app().post(`${SERVICES}/use`, body));
-    expectReplay(await service.app().post(`${SERVICES}/use`, body), first);
-  });
+  it.each(['ключ', '鍵', 'with\nline', 'with\ttab', 'é', '🔑', ' with spaces '])(
+    'may hold anything where it stands in the body: %j',
+    async (key) => {
+      await prepare('use');
+      const body = { userId, amount: 1, idempotencyKey: key };
+      const first = granted(await service.app().post(`${SERVICES}/use`, body));
+      expectReplay(await service.app().post(`${SERVICES}/use`, body), first);
+    },
+  );
 
   it('may be as long as 255 characters', async () => {
     await prepare('use');

@@ -68,10 +68,12 @@ function faultsOfSchema(schema: unknown, where: string): string[] {
   if (types.includes('array')) return faultsOfSchema(items, `${where}[]`);
   if (!types.includes('object')) return [];
   if (properties === undefined) return Object.keys(described).length > 1 ? [] : [`${where}: an object of anything`];
-  return Object.entries(members(properties))
-    // What an error adds differs from error to error.
-    .filter(([name]) => name !== 'details')
-    .flatMap(([name, property]) => faultsOfSchema(property, `${where}.${name}`));
+  return (
+    Object.entries(members(properties))
+      // What an error adds differs from error to error.
+      .filter(([name]) => name !== 'details')
+      .flatMap(([name, property]) => faultsOfSchema(property, `${where}.${name}`))
+  );
 }
 
 function members(value: unknown): Members {

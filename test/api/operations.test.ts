@@ -51,7 +51,10 @@ describe('GET /ready', () => {
     } finally {
       await allowConnections(database);
     }
-    await vi.waitFor(async () => expect((await service.anonymous.get('/ready')).status).toBe(200), { timeout: 15_000, interval: 100 });
+    await vi.waitFor(async () => expect((await service.anonymous.get('/ready')).status).toBe(200), {
+      timeout: 15_000,
+      interval: 100,
+    });
   });
 });
 
@@ -77,7 +80,7 @@ describe('GET /metrics', () => {
       expect(body).toMatch(/^ledger_commands_waiting 0$/m);
       expect(body).toMatch(/^process_cpu_seconds_total /m);
       // A number that can't be asked for is none, rather than the last one known.
-      expect(body).toMatch(/^ledger_projection_lag_positions NaN$/mi);
+      expect(body).toMatch(/^ledger_projection_lag_positions NaN$/im);
     } finally {
       await allowConnections(database);
     }
@@ -96,7 +99,9 @@ describe('GET /docs', () => {
     expect(status).toBe(200);
     expect(faultsOfOpenApi(body)).toEqual([]);
     const { paths } = body as { paths: Record<string, Record<string, unknown>> };
-    const described = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`));
+    const described = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method} ${path}`),
+    );
     expect(described.toSorted()).toEqual([
       'get /api/v1/credits/balance',
       'get /api/v1/credits/transactions',

@@ -81,7 +81,10 @@ describe('a hold past its end', () => {
     const { body } = await service.app().get(`${SERVICES}/reservations/${reservationId}`);
     expect(body).toMatchObject({ status: 'expired', amount: 7, creditsUsed: 0, released: 7 });
     await projectAll();
-    expect((await service.app().get(`${SERVICES}/reservations/${reservationId}`)).body).toMatchObject({ status: 'expired', released: 7 });
+    expect((await service.app().get(`${SERVICES}/reservations/${reservationId}`)).body).toMatchObject({
+      status: 'expired',
+      released: 7,
+    });
   });
 
   it('is committed from what is available', async () => {
@@ -90,7 +93,13 @@ describe('a hold past its end', () => {
     passTime(2 * MINUTE);
     const first = await commit({ reservationId, amount: 6 });
     expect(first.status).toBe(200);
-    expect(first.body).toEqual({ success: true, transactionId: `txn_4_account-${userId}`, creditsUsed: 6, released: 0, balance: 4 });
+    expect(first.body).toEqual({
+      success: true,
+      transactionId: `txn_4_account-${userId}`,
+      creditsUsed: 6,
+      released: 0,
+      balance: 4,
+    });
     expect((await commit({ reservationId, amount: 6 })).body).toEqual(first.body);
     expect((await commit({ reservationId, amount: 7 })).status).toBe(409);
     await projectAll();

@@ -18,7 +18,8 @@ afterAll(async () => {
   await database?.close();
 });
 
-const post = (route: string, body: unknown, headers?: Record<string, string>) => service.app().post(`${SERVICES}/${route}`, body, headers);
+const post = (route: string, body: unknown, headers?: Record<string, string>) =>
+  service.app().post(`${SERVICES}/${route}`, body, headers);
 
 function expectError({ status, headers, body }: Answer, statusCode: number, error: string, more: object = {}): void {
   expect(body).toEqual({ statusCode, error, message: expect.any(String), requestId: headers.get('x-correlation-id'), ...more });
@@ -58,9 +59,12 @@ describe('404', () => {
     expectError(await post('refund-reservation', { reservationId }), 404, 'reservation_not_found');
   });
 
-  it.each(['nonsense', 'txn_2_account-holder', 'rsv_2_account-nobody'])('reservation_not_found: there is nothing to see at %s', async (id) => {
-    expectError(await service.app().get(`${SERVICES}/reservations/${id}`), 404, 'reservation_not_found');
-  });
+  it.each(['nonsense', 'txn_2_account-holder', 'rsv_2_account-nobody'])(
+    'reservation_not_found: there is nothing to see at %s',
+    async (id) => {
+      expectError(await service.app().get(`${SERVICES}/reservations/${id}`), 404, 'reservation_not_found');
+    },
+  );
 
   it.each([
     ['GET', '/'],
@@ -82,14 +86,22 @@ describe('409 idempotency_conflict', () => {
     granted(await post('use', { userId: 'conflicted', amount: 1, idempotencyKey: 'k' }));
     expectError(await post('use', { userId: 'conflicted', amount: 2, idempotencyKey: 'k' }), 409, 'idempotency_conflict');
     expectError(await post('reserve', { userId: 'conflicted', amount: 1, idempotencyKey: 'k' }), 409, 'idempotency_conflict');
-    expectError(await post('use', { userId: 'conflicted', amount: 1, more: 1 }, { 'idempotency-key': 'k' }), 409, 'idempotency_conflict');
+    expectError(
+      await post('use', { userId: 'conflicted', amount: 1, more: 1 }, { 'idempotency-key': 'k' }),
+      409,
+      'idempotency_conflict',
+    );
   });
 });
 
 describe('413 and 415', () => {
   it('refuses a body that is too large, and reads no more of it', async () => {
     const body = JSON.stringify({ userId: 'u', amount: 1, padding: 'x'.repeat(300 * 1024) });
-    expectError(await service.app().send('POST', `${SERVICES}/use`, body, { 'content-type': 'application/json' }), 413, 'payload_too_large');
+    expectError(
+      await service.app().send('POST', `${SERVICES}/use`, body, { 'content-type': 'application/json' }),
+      413,
+      'payload_too_large',
+    );
   });
 
   it.each(['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'application/xml', 'nonsense'])(
@@ -118,9 +130,14 @@ describe('422 limit_exceeded', () => {
   it('keeps totals within what crosses the wire exactly', async () => {
     const billion = 1_000_000_000;
     for (let count = 1; count <= 4; count += 1) await giveCredits(service.app(), 'rich', billion);
-    expectError(await post('grant', { userId: 'rich', amount: 0.000001, reason: 'more', referenceId: 'more' }), 422, 'limit_exceeded', {
-      details: { limit: 'totalEarned', maximum: 4_000_000_000 },
-    });
+    expectError(
+      await post('grant', { userId: 'rich', amount: 0.000001, reason: 'more', referenceId: 'more' }),
+      422,
+      'limit_exceeded',
+      {
+        details: { limit: 'totalEarned', maximum: 4_000_000_000 },
+      },
+    );
     expect((await post('use', { userId: 'rich', amount: billion })).body).toMatchObject({ newBalance: { balance: 3 * billion } });
     expectError(await post('grant', { userId: 'rich', amount: 1, reason: 'more', referenceId: 'more' }), 422, 'limit_exceeded', {
       details: { limit: 'totalEarned', maximum: 4_000_000_000 },
@@ -128,7 +145,12 @@ describe('422 limit_exceeded', () => {
   });
 
   it('keeps open lots within 2,000', async () => {
-    const grants = Array.from({ length: 2_001 }, (_, index) => ({ userId: 'many', amount: 1, reason: 'lot', referenceId: String(index) }));
+    const grants = Array.from({ length: 2_001 }, (_, index) => ({
+      userId: 'many',
+      amount: 1,
+      reason: 'lot',
+      referenceId: String(index),
+    }));
     const answers: Answer[] = [];
     for (let from = 0; from < grants.length; from += 100) {
       answers.push(...(await Promise.all(grants.slice(from, from + 100).map((grant) => post('grant', grant)))));

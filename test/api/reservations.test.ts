@@ -52,7 +52,8 @@ describe('POST /internal/credits/reserve', () => {
     const answers = await Promise.all(
       Array.from({ length: 12 }, () => service.app().post(`${SERVICES}/reserve`, { userId: 'reserve-twice', amount: 3 })),
     );
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 200, 200, ...Array<number>(9).fill(402)]);
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(3);
+    expect(answers.filter(({ status }) => status === 402)).toHaveLength(9);
   });
 });
 
@@ -117,7 +118,14 @@ describe('GET /internal/credits/reservations/:id', () => {
     const committed = granted(await service.app('chat').post(`${SERVICES}/commit`, { reservationId: id, amount: 10.5 }));
     await seen('state-consumed', committed.headers);
     const { body } = await state(id);
-    expect(body).toMatchObject({ status: 'consumed', amount: 30, creditsUsed: 10.5, released: 19.5, appId: 'chat', settledAt: TIME });
+    expect(body).toMatchObject({
+      status: 'consumed',
+      amount: 30,
+      creditsUsed: 10.5,
+      released: 19.5,
+      appId: 'chat',
+      settledAt: TIME,
+    });
   });
 
   it('shows that a hold was released', async () => {

@@ -54,7 +54,14 @@ const HISTORY = [
   transaction(7, { type: 'usage', amount: -0.5, balanceBefore: 95, balanceAfter: 94.5, appId: 'user', description: 'by hand' }),
   transaction(6, { type: 'reserve', amount: -1, balanceBefore: 96, balanceAfter: 95, status: 'pending', completedAt: null }),
   transaction(5, { type: 'release', amount: 20, balanceBefore: 76, balanceAfter: 96, description: 'failed' }),
-  transaction(4, { type: 'reserve', amount: -20, balanceBefore: 96, balanceAfter: 76, status: 'cancelled', description: 'a picture' }),
+  transaction(4, {
+    type: 'reserve',
+    amount: -20,
+    balanceBefore: 96,
+    balanceAfter: 76,
+    status: 'cancelled',
+    description: 'a picture',
+  }),
   transaction(3, { type: 'usage', amount: -4, balanceBefore: 90, balanceAfter: 96, appId: 'label', metadata: { tokens: 4 } }),
   transaction(2, {
     type: 'reserve',
@@ -96,7 +103,17 @@ describe.each([
 
   it('takes 200 at the most', async () => {
     expect((await (await client()).get(`${path}?limit=200`)).status).toBe(200);
-    for (const query of ['limit=201', 'limit=0', 'limit=-1', 'limit=1.5', 'limit=x', 'limit=', 'offset=-1', 'offset=x', 'limit=1&limit=2']) {
+    for (const query of [
+      'limit=201',
+      'limit=0',
+      'limit=-1',
+      'limit=1.5',
+      'limit=x',
+      'limit=',
+      'offset=-1',
+      'offset=x',
+      'limit=1&limit=2',
+    ]) {
       const { status, body } = await (await client()).get(`${path}?${query}`);
       expect([query, status]).toEqual([query, 400]);
       expect(body).toMatchObject({ error: 'validation_failed', details: [{ path: query.slice(0, query.indexOf('=')) }] });

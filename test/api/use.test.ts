@@ -69,9 +69,15 @@ describe('POST /credits/use', () => {
   it('refuses credits of a guild rather than taking the user’s own', async () => {
     await giveCredits(service.app(), 'use-guild', 10);
     const user = await service.user('use-guild');
-    const { status, body } = await user.post('/api/v1/credits/use', { amount: 1, creditSource: { type: 'guild', guildId: 'g1' } });
+    const { status, body } = await user.post('/api/v1/credits/use', {
+      amount: 1,
+      creditSource: { type: 'guild', guildId: 'g1' },
+    });
     expect(status).toBe(400);
-    expect(body).toMatchObject({ error: 'validation_failed', details: [{ path: 'creditSource.type', message: 'only personal credits can be used' }] });
+    expect(body).toMatchObject({
+      error: 'validation_failed',
+      details: [{ path: 'creditSource.type', message: 'only personal credits can be used' }],
+    });
     expect((await user.post('/api/v1/credits/use', { amount: 1, creditSource: { type: 'personal' } })).status).toBe(200);
   });
 });
@@ -79,7 +85,9 @@ describe('POST /credits/use', () => {
 describe('POST /internal/credits/use', () => {
   it('takes credits of a user, under the app that calls where no label is given', async () => {
     await giveCredits(service.app(), 'used-user', 20);
-    const { status, body } = await service.app('image-studio').post('/api/v1/internal/credits/use', { userId: 'used-user', amount: 20 });
+    const { status, body } = await service
+      .app('image-studio')
+      .post('/api/v1/internal/credits/use', { userId: 'used-user', amount: 20 });
     expect(status).toBe(200);
     expect(body).toEqual({
       success: true,
@@ -109,7 +117,15 @@ describe('POST /internal/credits/use', () => {
     await giveCredits(service.app(), 'null-user', 1);
     const { status } = await service.app().post(
       '/api/v1/internal/credits/use',
-      { userId: 'null-user', amount: 1, appId: null, description: null, metadata: null, idempotencyKey: null, creditSource: null },
+      {
+        userId: 'null-user',
+        amount: 1,
+        appId: null,
+        description: null,
+        metadata: null,
+        idempotencyKey: null,
+        creditSource: null,
+      },
       { 'idempotency-key': 'null-1' },
     );
     expect(status).toBe(200);

@@ -73,7 +73,12 @@ describe('where no workers run', () => {
     for (const { status, headers, body } of answers) {
       expect(status).toBe(409);
       expect(headers.get('retry-after')).toMatch(/^\d+$/);
-      expect(body).toEqual({ statusCode: 409, error: 'not_yet_visible', message: expect.any(String), requestId: expect.any(String) });
+      expect(body).toEqual({
+        statusCode: 409,
+        error: 'not_yet_visible',
+        message: expect.any(String),
+        requestId: expect.any(String),
+      });
     }
   });
 

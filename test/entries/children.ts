@@ -35,7 +35,12 @@ const running = new Set<ChildProcess>();
 
 /** Starts a process in a group of its own. What of it is still there at the end of a test file is killed. */
 export function startChild({ command = process.execPath, args, env = {}, cwd = ROOT }: Start): Child {
-  const started = spawn(command, args, { cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...cleanEnv(), ...env } });
+  const started = spawn(command, args, {
+    cwd,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...cleanEnv(), ...env },
+  });
   running.add(started);
   const printed = { stdout: '', stderr: '' };
   started.stdout.setEncoding('utf8').on('data', (text: string) => void (printed.stdout += text));
@@ -73,7 +78,16 @@ export function startChild({ command = process.execPath, args, env = {}, cwd = R
 
 /** What the process in question is configured with stands in the test alone. */
 function cleanEnv(): NodeJS.ProcessEnv {
-  const ours = ['PORT', 'HOST', 'DATABASE_URL', 'MIGRATION_DATABASE_URL', 'REDIS_URL', 'MANA_AUTH_URL', 'JWT_SECRET', 'MANA_SERVICE_KEY'];
+  const ours = [
+    'PORT',
+    'HOST',
+    'DATABASE_URL',
+    'MIGRATION_DATABASE_URL',
+    'REDIS_URL',
+    'MANA_AUTH_URL',
+    'JWT_SECRET',
+    'MANA_SERVICE_KEY',
+  ];
   const others = ['BASE_URL', 'LOG_LEVEL', 'SIGNUP_GRANT', 'DATA_DIR', 'NODE_OPTIONS', 'NODE_ENV'];
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => ![...ours, ...others].includes(name) && !name.startsWith('VITEST')),

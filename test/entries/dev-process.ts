@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { chmodSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { vi } from 'vitest';
@@ -35,7 +34,10 @@ export async function ready(child: Child): Promise<Dev> {
     serviceKey,
     user: createApiClient(url, { authorization: `Bearer ${token}` }),
     service: createApiClient(url, { 'x-service-key': serviceKey }),
-    lines: child.stdout().split('\n').filter((line) => line.includes('curl ')),
+    lines: child
+      .stdout()
+      .split('\n')
+      .filter((line) => line.includes('curl ')),
   };
 }
 

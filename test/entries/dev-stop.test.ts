@@ -70,9 +70,7 @@ it('answers what it has accepted when it is told to stop, takes no more, and end
   // Who has no answer has no effect either: a connection that was reset had never been accepted.
   const again = await ready(startDevChild(home));
   for (const { key, result } of [...answered.slice(-30), ...outcomes.filter((one) => one.result !== 200)]) {
-    const { headers } = granted(
-      await again.service.post(ROUTE, { userId: USER, amount: 0.01 }, { 'idempotency-key': key }),
-    );
+    const { headers } = granted(await again.service.post(ROUTE, { userId: USER, amount: 0.01 }, { 'idempotency-key': key }));
     expect([key, result, headers.get('idempotency-replayed')]).toEqual([key, result, result === 200 ? 'true' : null]);
   }
   again.child.kill('SIGTERM');

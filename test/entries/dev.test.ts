@@ -127,7 +127,13 @@ describe('npm start says what is wrong, and leaves nothing running', { timeout: 
 
   it('with several variables that are wrong, and tells none of their secrets', async () => {
     const untouched = join(folder, 'untouched');
-    const env = { PORT: '70000', LOG_LEVEL: 'loud', MANA_SERVICE_KEY: 'too-short', JWT_SECRET: 'weak-secret', SIGNUP_GRANT: '-1' };
+    const env = {
+      PORT: '70000',
+      LOG_LEVEL: 'loud',
+      MANA_SERVICE_KEY: 'too-short',
+      JWT_SECRET: 'weak-secret',
+      SIGNUP_GRANT: '-1',
+    };
     const child = startDevChild(untouched, { env });
     expect(await child.ended()).toEqual({ code: 1, signal: null });
     for (const name of Object.keys(env)) expect(child.stderr()).toMatch(new RegExp(`^ {2}${name}: `, 'm'));
@@ -168,7 +174,9 @@ it('takes a DATABASE_URL for its database instead', { timeout: 60_000 }, async (
   const port = readFileSync(join(home, 'postgres', 'postmaster.pid'), 'utf8').split('\n')[3];
   const password = readFileSync(join(home, 'postgres', 'mana-password'), 'utf8').trim();
   // The same database: a second service beside the first, with keys of its own.
-  const second = await ready(startDevChild(other, { env: { DATABASE_URL: `postgres://mana:${password}@127.0.0.1:${port}/mana` } }));
+  const second = await ready(
+    startDevChild(other, { env: { DATABASE_URL: `postgres://mana:${password}@127.0.0.1:${port}/mana` } }),
+  );
   expect(postgresOn(other)).toBeUndefined();
   expect(second.serviceKey).not.toBe(dev.serviceKey);
   const left = await useOne(second);

@@ -52,7 +52,9 @@ let grants = 0;
 /** Gives a user credits, and with them an account. */
 export async function giveCredits(client: ApiClient, userId: string, amount: number, more: object = {}): Promise<Answer> {
   grants += 1;
-  return granted(await client.post(`${SERVICES}/grant`, { userId, amount, reason: 'test', referenceId: `grant-${grants}`, ...more }));
+  return granted(
+    await client.post(`${SERVICES}/grant`, { userId, amount, reason: 'test', referenceId: `grant-${grants}`, ...more }),
+  );
 }
 
 /** Holds some of a user's credits; returns the id of the hold. */

@@ -47,9 +47,6 @@ async function makeTemplate(cluster: Cluster): Promise<void> {
   const admin = new pg.Client({ connectionString: cluster.url('postgres') });
   await admin.connect();
   try {
-    // Making and dropping databases waits for the disk, and no test pulls the plug of the machine.
-    await admin.query('alter system set fsync = off');
-    await admin.query('select pg_reload_conf()');
     await admin.query(`create database ${TEMPLATE}`);
     await migrate(cluster.url(TEMPLATE));
     // A template that somebody is connected to can't be copied.

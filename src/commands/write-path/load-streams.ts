@@ -2,18 +2,11 @@ import { type LedgerEvent, type Recorded, readEvent, type StoredEvent } from '..
 import type { Snapshot, Snapshots } from '../../events/postgres/snapshots.ts';
 import type { Store } from '../../events/store.ts';
 import type { Decider } from '../decider.ts';
+import { gatherLoads, type Loaded, type Loader, type Progress } from './gather-loads.ts';
 import { advance, emptyStream, type StreamState } from './stream-state.ts';
 
-/** How many streams are loaded in one round trip, and how many round trips go on at once. */
-const LOAD_TOGETHER = 64;
-const LOADS_AT_ONCE = 2;
 /** How many events of one stream a round trip brings at the most. */
 const PAGE = 1_000;
-
-/** A stream as loaded, and the revision of the snapshot it was loaded from. */
-export type Loaded<State> = { readonly state: StreamState<State>; readonly snapshotAt: number | undefined };
-
-export type Loader<State> = (stream: string) => Promise<Loaded<State>>;
 
 /**
  * Loads streams from snapshot and tail, those that are wanted at the same time in one round trip. The cost grows with
@@ -23,46 +16,8 @@ export function createLoader<State, Event extends LedgerEvent>(
   decider: Decider<State, never, Event>,
   { store, snapshots }: { store: Pick<Store, 'readStreams'>; snapshots: Snapshots },
 ): Loader<State> {
-  type Wanted = { stream: string; resolve: (loaded: Loaded<State>) => void; reject: (error: unknown) => void };
-  const wanted: Wanted[] = [];
-  let loads = 0;
   const blank: Loaded<State> = { state: emptyStream(decider.initialState), snapshotAt: undefined };
-
-  return (stream) =>
-    new Promise((resolve, reject) => {
-      wanted.push({ stream, resolve, reject });
-      setImmediate(loadWanted);
-    });
-
-  function loadWanted(): void {
-    while (loads < LOADS_AT_ONCE && wanted.length > 0) {
-      const together = wanted.splice(0, LOAD_TOGETHER);
-      loads += 1;
-      void load(together).finally(() => {
-        loads -= 1;
-        loadWanted();
-      });
-    }
-  }
-
-  async function load(together: readonly Wanted[]): Promise<void> {
-    try {
-      const progress = await loadMany([...new Set(together.map(({ stream }) => stream))]);
-      for (const { stream, resolve, reject } of together) {
-        const found = progress.get(stream);
-        if (found === undefined || 'error' in found) reject(found?.error);
-        else resolve(found);
-      }
-    } catch (error) {
-      if (together.length > 1 && isAboutData(error)) {
-        const middle = Math.ceil(together.length / 2);
-        await load(together.slice(0, middle));
-        await load(together.slice(middle));
-      } else {
-        for (const { reject } of together) reject(error);
-      }
-    }
-  }
+  return gatherLoads(loadMany);
 
   async function loadMany(streams: readonly string[]): Promise<ReadonlyMap<string, Progress<State>>> {
     const found = await snapshots.read(streams);
@@ -96,14 +51,6 @@ export function createLoader<State, Event extends LedgerEvent>(
       return { error };
     }
   }
-}
-
-type Progress<State> = Loaded<State> | { readonly error: unknown };
-
-/** SQLSTATE class 22: a name that Postgres can't take, which is one stream's trouble alone. */
-function isAboutData(error: unknown): boolean {
-  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
-  return [code, cause?.code].some((one) => typeof one === 'string' && one.startsWith('22'));
 }
 
 /** The state that a snapshot holds, where the event at its revision has the hash that it names. */

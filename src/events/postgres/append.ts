@@ -5,8 +5,7 @@ import { boolArray, byteaArray, int4Array, int8Array, textArray, uuidArray } fro
 /** What ledger.append() says of each batch: whether it was taken, and whether somebody else had the stream's turn. */
 export type Appended = readonly { readonly accepted: boolean; readonly contended: boolean }[];
 
-const STATEMENT =
-  'select * from ledger.append($1,$2,$3,$4,$5, $6,$7,$8,$9,$10,$11,$12, $13,$14,$15, $16,$17,$18)';
+const STATEMENT = 'select * from ledger.append($1,$2,$3,$4,$5, $6,$7,$8,$9,$10,$11,$12, $13,$14,$15, $16,$17,$18)';
 
 /**
  * Runs ledger.append() on one connection. Throws StoreUnavailableError where nothing was written and the same group
@@ -16,13 +15,14 @@ const STATEMENT =
 export async function appendGroup(pool: pg.Pool, unsorted: readonly Batch[]): Promise<Appended> {
   // Every writer locks heads in this order, so that none waits for another in a circle.
   const batches = unsorted.toSorted((a, b) => (a.stream < b.stream ? -1 : 1));
+  const values = parameters(batches, unsorted);
   const client = await connect(pool);
   let failure: Error | undefined;
   try {
     const { rows } = await client.query<{ accepted: boolean[]; contended: boolean[] }>({
       name: 'append',
       text: STATEMENT,
-      values: parameters(batches, unsorted),
+      values,
     });
     const row = rows[0];
     const places = placesOf(batches);
@@ -65,7 +65,9 @@ function classify(error: unknown): Error {
 function parameters(batches: readonly Batch[], unsorted: readonly Batch[]): Buffer[] {
   const places = placesOf(batches);
   // Events go into the log in the order in which they were given.
-  const events = unsorted.flatMap(({ stream, events: some }) => some.map((event) => ({ event, batch: (places.get(stream) ?? -1) + 1 })));
+  const events = unsorted.flatMap(({ stream, events: some }) =>
+    some.map((event) => ({ event, batch: (places.get(stream) ?? -1) + 1 })),
+  );
   const claims = batches.flatMap((batch, index) => claimsOf(batch, index + 1));
   const links = batches.flatMap((batch, index) => linksOf(batch, index + 1));
   const lastOf = (batch: Batch) => batch.events[batch.events.length - 1];

@@ -43,7 +43,11 @@ export function logReader(query: Query): Pick<Store, 'readStream' | 'readStreams
     },
 
     async lastPosition(): Promise<Position> {
-      const rows = await query<{ position: string }>('last-position', 'select position from ledger.events order by position desc limit 1', []);
+      const rows = await query<{ position: string }>(
+        'last-position',
+        'select position from ledger.events order by position desc limit 1',
+        [],
+      );
       return rows[0]?.position ?? START;
     },
   };

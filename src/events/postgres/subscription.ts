@@ -16,24 +16,25 @@ export async function* follow(
   makeClient: () => pg.Client,
   { after, limit, signal }: { after: Position; limit: number; signal: AbortSignal },
 ): AsyncGenerator<readonly PositionedEvent[]> {
-  const bell = ring(makeClient, signal);
+  // Who leaves without a word leaves no connection behind.
+  const left = new AbortController();
+  const over = AbortSignal.any([signal, left.signal]);
+  const bell = ring(makeClient, over);
   let position = after;
-  while (!signal.aborted) {
-    bell.reset();
-    let events: readonly PositionedEvent[];
-    try {
-      events = await readAll({ after: position, limit });
-    } catch {
-      await pause(RECONNECT, signal);
-      continue;
+  try {
+    while (!signal.aborted) {
+      bell.reset();
+      const events = await readAll({ after: position, limit }).catch(() => undefined);
+      const last = events?.at(-1);
+      if (events === undefined) await pause(RECONNECT, signal);
+      else if (last === undefined) await bell.wait(POLL);
+      else {
+        position = last.position;
+        yield events;
+      }
     }
-    const last = events.at(-1);
-    if (last === undefined) {
-      await bell.wait(POLL);
-      continue;
-    }
-    position = last.position;
-    yield events;
+  } finally {
+    left.abort();
   }
 }
 
@@ -50,10 +51,8 @@ function ring(makeClient: () => pg.Client, signal: AbortSignal) {
   const listen = async () => {
     while (!signal.aborted) {
       const client = makeClient();
-      const ended = new Promise<void>((resolve) => {
-        client.once('end', resolve);
-        signal.addEventListener('abort', () => resolve(), { once: true });
-      });
+      const { promise: ended, end } = untilEnded(client);
+      signal.addEventListener('abort', end, { once: true });
       try {
         await client.connect();
         client.on('notification', strike);
@@ -63,6 +62,7 @@ function ring(makeClient: () => pg.Client, signal: AbortSignal) {
       } catch {
         // The server is away; reading goes on by polling meanwhile.
       }
+      signal.removeEventListener('abort', end);
       await client.end().catch(() => undefined);
       await pause(RECONNECT, signal);
     }
@@ -84,6 +84,15 @@ function ring(makeClient: () => pg.Client, signal: AbortSignal) {
         };
       }),
   };
+}
+
+function untilEnded(client: pg.Client): { promise: Promise<void>; end: () => void } {
+  let end = () => undefined as void;
+  const promise = new Promise<void>((resolve) => {
+    end = resolve;
+    client.once('end', resolve);
+  });
+  return { promise, end };
 }
 
 async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
