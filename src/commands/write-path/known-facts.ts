@@ -42,6 +42,10 @@ export class KnownFacts<Event extends LedgerEvent> implements Facts<Event> {
   /** Notes a later event: its claims stand from now on, and it is the last about what it is about. */
   note(event: Recorded<Event>): void {
     for (const claim of event.metadata.claims) this.#claims.set(claim, event);
+    // It was looked for before it was there.
+    if (this.#asked.has(event.revision) && !this.#standings.has(event.revision)) {
+      this.#standings.set(event.revision, { event, last: undefined });
+    }
     for (const about of event.metadata.about) {
       const standing = this.#standings.get(about);
       if (standing !== undefined && (standing.last?.revision ?? -1) < event.revision) standing.last = event;
