@@ -1,6 +1,7 @@
 import { sql, type Transaction } from 'kysely';
 import { type BigintColumn, type TimeColumn } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
+import { partitionOf } from './partitions.ts';
 
 /** How far each stream has been applied. */
 export type CheckpointsTable = { stream: string; revision: BigintColumn };
@@ -11,31 +12,35 @@ export type ParkedTable = { stream: string; revision: BigintColumn; error: strin
 /** How far a stream has been applied, -1 for not at all, and whether it was parked. */
 export type Checkpoint = { readonly revision: number; readonly parked: boolean };
 
+/** With a partition's number the advisory lock of whoever projects there. */
+const PARTITION_LOCK = 7_041_854;
+
 /**
- * Locks the checkpoints of some streams and returns them. No two projectors wait in a circle: whoever holds a lock has
- * made all the rows it needs before, and rows are made and locked in sorted order.
+ * Locks the partitions of some streams, in sorted order so that no two projectors wait in a circle, and returns the
+ * streams' checkpoints. One lock for many streams: locking each row would cost as much as applying its events.
  */
 export async function lockCheckpoints(
   tx: Transaction<ReadModels>,
   streams: readonly string[],
 ): Promise<ReadonlyMap<string, Checkpoint>> {
-  await sql`insert into read_model.checkpoints (stream, revision)
-    select n.stream, -1 from unnest(${[...streams]}::text[]) as n (stream)
-    where not exists (select from read_model.checkpoints c where c.stream = n.stream)
-    order by n.stream on conflict do nothing`.execute(tx);
-  const { rows } = await sql<{ stream: string; revision: string; parked: boolean }>`select c.stream, c.revision,
-      exists (select from read_model.parked p where p.stream = c.stream) as parked
-    from read_model.checkpoints c where c.stream = any (${[...streams]}::text[])
-    order by c.stream for update of c`.execute(tx);
+  const partitions = [...new Set(streams.map(partitionOf))].toSorted((a, b) => a - b);
+  await sql`select pg_advisory_xact_lock(${PARTITION_LOCK}::int, n.partition)
+    from unnest(${partitions}::int[]) with ordinality as n (partition, ord) order by n.ord`.execute(tx);
+  // A statement of its own: it sees what the lock's last holder committed.
+  const { rows } = await sql<{ stream: string; revision: string; parked: boolean }>`select n.stream,
+      coalesce(c.revision, -1) as revision, p.stream is not null as parked
+    from unnest(${[...streams]}::text[]) as n (stream)
+    left join read_model.checkpoints c on c.stream = n.stream
+    left join read_model.parked p on p.stream = n.stream`.execute(tx);
   return new Map(rows.map(({ stream, revision, parked }) => [stream, { revision: Number(revision), parked }]));
 }
 
-/** Moves checkpoints on. The caller holds their locks. */
+/** Moves checkpoints on. The caller holds the locks. */
 export async function moveCheckpoints(tx: Transaction<ReadModels>, revisions: ReadonlyMap<string, number>): Promise<void> {
   if (revisions.size === 0) return;
-  await sql`update read_model.checkpoints c set revision = n.revision
-    from unnest(${[...revisions.keys()]}::text[], ${[...revisions.values()]}::bigint[]) as n (stream, revision)
-    where c.stream = n.stream`.execute(tx);
+  await sql`insert into read_model.checkpoints (stream, revision)
+    select n.stream, n.revision from unnest(${[...revisions.keys()]}::text[], ${[...revisions.values()]}::bigint[]) as n (stream, revision)
+    on conflict (stream) do update set revision = excluded.revision`.execute(tx);
 }
 
 /** Parks a stream at an event that could not be applied. */

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Position, Store } from '../events/store.ts';
 import { findBehind, findParked } from '../projections/checkpoints.ts';
 import type { ReadDatabase } from '../projections/database.ts';
+import { PARTITIONS, partitionOf } from '../projections/partitions.ts';
 import type { Signal } from '../projections/project.ts';
 import { readAppliedPosition, writeAppliedPosition } from '../projections/router-position.ts';
 import { pause } from './leader.ts';
@@ -17,12 +17,14 @@ import type { SignalQueue } from './queues.ts';
  *                └── open batches ◀── applied? signal again ◀─┘ ──▶ position, where the next router starts
  */
 
-const PARTITIONS = 4;
 const READ_TOGETHER = 2_000;
 /** Batches that are signalled and not yet seen to be applied, at the most. */
 const MAX_OPEN = 32;
 /** In ms: signals of this time go out together, since the queue's jobs are dear and streams advance again and again. */
-const ROUND = 40;
+const ROUND = 30;
+/** Where so many events came in a round, the next one is longer: batches get dearer to send than to wait for. */
+const MANY = 100;
+const LONG_ROUND = 150;
 const CHECK_EVERY = 50;
 const SIGNAL_AGAIN = 2_000;
 /** In ms: parked streams are tried again now and then, since a newer process may know their events. */
@@ -50,7 +52,7 @@ export async function route({ store, db, queue, log }: RouterParts, stop: AbortS
       const behind = highestOf(events);
       await queue.send(partitioned(behind));
       open.push({ position: events.at(-1)?.position ?? after, behind, signalledAt: Date.now() });
-      await pause(ROUND, signal);
+      await pause(events.length > MANY ? LONG_ROUND : ROUND, signal);
       while (open.length >= MAX_OPEN && !signal.aborted) await pause(CHECK_EVERY, signal);
     }
   };
@@ -100,9 +102,6 @@ function highestOf(signals: readonly Signal[]): readonly Signal[] {
 /** Signals by the hash of their stream: a stream is always in the same partition. */
 function partitioned(signals: readonly Signal[]): readonly (readonly Signal[])[] {
   const partitions = Array.from({ length: PARTITIONS }, (): Signal[] => []);
-  for (const one of signals) {
-    const hash = createHash('md5').update(one.stream).digest().readUInt32BE(0);
-    partitions[hash % PARTITIONS]?.push(one);
-  }
+  for (const one of signals) partitions[partitionOf(one.stream)]?.push(one);
   return partitions;
 }

@@ -18,7 +18,7 @@ let reservationId: string;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  service = await startService({ databaseUrl: database.url });
+  service = await startService({ databaseUrl: database.url, workers: true });
   await giveCredits(service.app(), 'fuzz', 1_000);
   reservationId = await holdCredits(service.app(), 'fuzz', 1);
 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Answer, giveCredits, granted, holdCredits } from '../support/api-client.ts';
+import { giveCredits, granted, holdCredits, readOwn, tokenOf } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type Service, startService } from '../support/service.ts';
 
@@ -18,8 +18,6 @@ afterAll(async () => {
   await database?.close();
 });
 
-const tokenOf = ({ headers }: Answer): string => headers.get('x-ledger-revision') ?? '';
-
 describe('reading what one has just written', () => {
   it('is seen with the token or the number, by header or query, once workers run', async () => {
     const working = await startService({ databaseUrl: database.url, workers: true });
@@ -29,17 +27,17 @@ describe('reading what one has just written', () => {
       for (let round = 1; round <= 5; round += 1) {
         const token = tokenOf(await giveCredits(app, 'seen-user', 1));
         const seen = [
-          await app.get(`${SERVICES}/balance/seen-user`, { 'x-min-revision': token }),
-          await app.get(`${SERVICES}/balance/seen-user?minRevision=${token}`),
-          await app.get(`${SERVICES}/balance/seen-user`, { 'x-min-revision': String(round) }),
-          await user.get(`/api/v1/credits/balance?minRevision=${round}`),
-          await user.get('/api/v1/credits/balance', { 'x-min-revision': token }),
+          await readOwn(app, `${SERVICES}/balance/seen-user`, { 'x-min-revision': token }),
+          await readOwn(app, `${SERVICES}/balance/seen-user?minRevision=${token}`),
+          await readOwn(app, `${SERVICES}/balance/seen-user`, { 'x-min-revision': String(round) }),
+          await readOwn(user, `/api/v1/credits/balance?minRevision=${round}`),
+          await readOwn(user, '/api/v1/credits/balance', { 'x-min-revision': token }),
         ];
         for (const { status, body } of seen) {
           expect(status).toBe(200);
           expect(body).toMatchObject({ balance: round, revision: round });
         }
-        const listed = await user.get(`/api/v1/credits/transactions?minRevision=${token}`);
+        const listed = await readOwn(user, `/api/v1/credits/transactions?minRevision=${token}`);
         expect(listed.body).toHaveLength(round);
       }
     } finally {

@@ -61,3 +61,17 @@ export async function giveCredits(client: ApiClient, userId: string, amount: num
 export async function holdCredits(client: ApiClient, userId: string, amount: number, more: object = {}): Promise<string> {
   return textOf(granted(await client.post(`${SERVICES}/reserve`, { userId, amount, ...more })), 'reservationId');
 }
+
+/** The token of what an answer says that it has written. */
+export function tokenOf({ headers }: Answer): string {
+  return headers.get('x-ledger-revision') ?? '';
+}
+
+const PATIENCE = 15;
+
+/** Reads what one has written oneself. The service waits for its workers a bounded time: on a busy machine, more than once. */
+export async function readOwn(client: ApiClient, path: string, headers: HeadersSent = {}): Promise<Answer> {
+  let answer = await client.get(path, headers);
+  for (let count = 1; count < PATIENCE && answer.status === 409; count += 1) answer = await client.get(path, headers);
+  return answer;
+}

@@ -6,7 +6,7 @@ export type Proposal = { readonly batch: Batch; readonly bytes: number };
 
 /** How many groups are on their way at once, and how many streams one takes. */
 const GROUPS_AT_ONCE = 2;
-const STREAMS_TOGETHER = 32;
+const STREAMS_TOGETHER = 64;
 
 type Waiting = {
   readonly propose: () => Proposal;
