@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,12 +51,19 @@ export async function startService(profiles?: string): Promise<Service> {
   const stop = (): Promise<void> => (stopped ??= stopAll());
   const stopAll = async (): Promise<void> => {
     for (const signal of SIGNALS) process.off(signal, interrupted);
+    process.off('exit', abandon);
     await Promise.all([worker?.stop(), api?.stop()]);
     await cluster.stop();
     rmSync(home, { recursive: true, force: true });
   };
   const interrupted = (): void => void stop().finally(() => process.exit(130));
   for (const signal of SIGNALS) process.once(signal, interrupted);
+  /** Ends what would outlive a process that ends by an error: there is no time left to do it in order. */
+  const abandon = (): void => {
+    const postmaster = readFileSync(join(home, 'postgres', 'postmaster.pid'), 'utf8').split('\n')[0];
+    for (const pid of [api?.pid, worker?.pid, Number(postmaster)]) if (pid !== undefined && pid > 0) process.kill(pid, 'SIGQUIT');
+  };
+  process.once('exit', abandon);
 
   const database = async (name: string): Promise<string> => {
     const client = new pg.Client({ connectionString: cluster.url('postgres') });
@@ -107,11 +114,15 @@ type Child = { readonly pid: number; readonly exited: () => boolean; stop(): Pro
 /** One of the project's entries in a process of its own. One that ends by itself says so on standard error. */
 function startChild(entry: string, settings: Readonly<Record<string, string>>, flags: readonly string[] = []): Child {
   const { DATABASE_URL: _, REDIS_URL: __, MANA_AUTH_URL: ___, ...inherited } = process.env;
-  const child: ChildProcess = spawn(process.execPath, [...flags, '--import', 'tsx', entry], {
-    cwd: ROOT,
-    env: { ...inherited, ...settings },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const child: ChildProcess = spawn(
+    process.execPath,
+    ['--max-semi-space-size=32', '--max-old-space-size=320', ...flags, '--import', 'tsx', entry],
+    {
+      cwd: ROOT,
+      env: { ...inherited, ...settings },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   let stopping = false;
   let ended = false;
   let output = '';

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { type Logger, pino } from 'pino';
 import type { Config } from './config.ts';
-import { SERVICE_ROLE, serviceClient, servicePool } from './database.ts';
+import { readModelPool, SERVICE_ROLE, serviceClient, servicePool } from './database.ts';
 import { accountDecider } from './commands/account-decider.ts';
 import { CommandHandler } from './commands/handle.ts';
 import { GroupCommitter } from './commands/write-path/group-committer.ts';
@@ -15,8 +15,8 @@ import { createRequestHashes } from './events/request-hash.ts';
 import { readDatabase } from './projections/database.ts';
 import { pingQueue, type QueueConnection } from './workers/queues.ts';
 
-/** How much the cache of account states may weigh: about 50,000 accounts with a grant and a hold. */
-const STATE_CAPACITY = 150_000;
+/** How much the cache of account states may weigh: about 50,000 accounts with one grant. */
+const STATE_CAPACITY = 100_000;
 
 export type Context = Awaited<ReturnType<typeof createContext>>;
 
@@ -29,7 +29,7 @@ export async function createContext(config: Config, overrides: { readonly log?: 
   const url = config.databaseUrl;
   const logPool = servicePool(url, 'log', 8);
   const lockPool = servicePool(url, 'locks', 4);
-  const readPool = servicePool(url, 'read', 8);
+  const readPool = readModelPool(url, 'read', 8);
   const makeClient = () => serviceClient(url, 'listener');
   try {
     const [clock, hashes] = await Promise.all([createClock(logPool), createRequestHashes(logPool)]);

@@ -35,7 +35,23 @@ function serviceSettings(url: string, name: string): pg.PoolConfig {
 
 /** A pool of at most `max` connections under the service's role. `name` shows in pg_stat_activity. */
 export function servicePool(url: string, name: string, max: number): pg.Pool {
-  const pool = new pg.Pool({ ...serviceSettings(url, name), max, idleTimeoutMillis: 30_000 });
+  return poolOf({ ...serviceSettings(url, name), max });
+}
+
+/**
+ * A pool for read models alone. Its commits don't wait for the disk: what a crash of Postgres takes back is applied
+ * again, checkpoints together with their rows.
+ */
+export function readModelPool(url: string, name: string, max: number): pg.Pool {
+  const settings = serviceSettings(url, name);
+  return poolOf({ ...settings, options: `${settings.options} ${WITHOUT_WAITING}`, max });
+}
+
+/** What makes commits of a connection not wait for the disk. */
+export const WITHOUT_WAITING = '-c synchronous_commit=off';
+
+function poolOf(settings: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool({ ...settings, idleTimeoutMillis: 30_000 });
   // A connection that breaks is replaced at its next use, and whoever waits on it is told; without listeners, on the
   // pool for those that are idle and on each for those in use, it would end the process.
   pool.on('error', () => undefined);

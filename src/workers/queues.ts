@@ -2,6 +2,7 @@ import { createPostgresBackend, type JobsOptions, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { WITHOUT_WAITING } from '../database.ts';
 import type { Signal } from '../projections/project.ts';
 
 /** The schema in which the queue keeps its tables, where it runs on Postgres. */
@@ -93,8 +94,9 @@ export async function pingQueue(connection: QueueConnection, pool: pg.Pool): Pro
   }
 }
 
+/** Jobs are hints: they need not wait for the disk. */
 function postgresOptions({ url, role }: Extract<QueueConnection, { kind: 'postgres' }>) {
-  return { connectionString: url, schema: QUEUE_SCHEMA, options: `-c role=${role}`, max: 4 };
+  return { connectionString: url, schema: QUEUE_SCHEMA, options: `-c role=${role} ${WITHOUT_WAITING}`, max: 4 };
 }
 
 function chunks(signals: readonly Signal[]): (readonly Signal[])[] {

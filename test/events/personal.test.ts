@@ -66,7 +66,9 @@ test('a request hash tells the same request from another, under whichever secret
   const request = { type: 'UseCredits', body: { userId: 'ada', amount: 3 } };
   const before = (await createRequestHashes(pool)).of(request);
   expect(before).toMatch(/^1\./);
-  await database.superuser.query(`insert into ledger.secrets (name, version, value) values ('request-hash', 2, '\\x00112233445566778899')`);
+  await database.superuser.query(
+    `insert into ledger.secrets (name, version, value) values ('request-hash', 2, '\\x00112233445566778899')`,
+  );
   const hashes = await createRequestHashes(pool);
   expect(hashes.of(request)).toMatch(/^2\./);
   expect(hashes.matches(before, request)).toBe(true);

@@ -5,7 +5,7 @@ import { MAX_BATCH_BYTES } from './decide-batch.ts';
 export type Proposal = { readonly batch: Batch; readonly bytes: number };
 
 /** How many groups are on their way at once, and how many streams one takes. */
-const GROUPS_AT_ONCE = 2;
+const GROUPS_AT_ONCE = 1;
 const STREAMS_TOGETHER = 64;
 
 type Waiting = {
