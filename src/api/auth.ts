@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import fastifyJwt from '@fastify/jwt';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -61,12 +61,21 @@ export async function registerAuth(app: FastifyInstance, { serviceKey, jwtSecret
   });
   const expectedKey = serviceKey === undefined ? undefined : digest(serviceKey);
   app.decorateRequest('caller', null);
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', (request, _, done) => {
     const access = request.routeOptions.config.access;
+    const admit = (caller: Caller | null) => {
+      request.caller = caller;
+      done();
+    };
     // A route that doesn't exist answers 404; one that forgot to say who may call is closed to all.
-    if (request.is404 || access?.kind === 'public') return;
-    if (access === undefined) throw new ApiError(403, 'forbidden', 'Nobody may call this route');
-    request.caller = access.kind === 'user' ? await userOf(request) : serviceOf(request, expectedKey);
+    if (request.is404 || access?.kind === 'public') admit(null);
+    else if (access === undefined) done(new ApiError(403, 'forbidden', 'Nobody may call this route'));
+    else if (access.kind === 'user') userOf(request).then(admit, done);
+    else {
+      const caller = serviceOf(request, expectedKey);
+      if (caller instanceof ApiError) done(caller);
+      else admit(caller);
+    }
   });
 }
 
@@ -95,17 +104,17 @@ async function userOf(request: FastifyRequest): Promise<Caller> {
   return { actor: { kind: 'user', user: sub }, name: `user:${sub}` };
 }
 
-function serviceOf(request: FastifyRequest, expected: Buffer | undefined): Caller {
+function serviceOf(request: FastifyRequest, expected: Buffer | undefined): Caller | ApiError {
   const key = request.headers['x-service-key'];
   if (typeof key !== 'string' || expected === undefined || !timingSafeEqual(digest(key), expected)) {
-    throw new ApiError(401, 'unauthorized', 'A valid X-Service-Key is needed');
+    return new ApiError(401, 'unauthorized', 'A valid X-Service-Key is needed');
   }
   const appId = appIdSchema.safeParse(request.headers['x-app-id'] ?? 'default');
-  if (!appId.success) throw invalid([{ path: 'X-App-Id', message: appId.error.issues[0]?.message ?? 'is wrong' }]);
+  if (!appId.success) return invalid([{ path: 'X-App-Id', message: appId.error.issues[0]?.message ?? 'is wrong' }]);
   return { actor: { kind: 'service', app: appId.data, key: 'MANA_SERVICE_KEY' }, name: `app:${appId.data}` };
 }
 
 /** Of one length whatever the key, so that a comparison takes the same time. */
 function digest(key: string): Buffer {
-  return createHash('sha256').update(key).digest();
+  return hash('sha256', key, 'buffer');
 }

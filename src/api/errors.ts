@@ -118,7 +118,7 @@ function pathOf(instancePath: string, root: string): string {
 /** Answers with an error. Faults of ours are logged whole; nothing of them leaves. */
 export function replyWithError(error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const { statusCode, code, message, more, retryAfter } = apiErrorOf(error);
-  if (statusCode >= 500) request.log.error({ err: error, statusCode }, 'request failed');
+  if (statusCode >= 500) request.log.error({ err: error, statusCode, reqId: request.id }, 'request failed');
   if (retryAfter !== undefined) void reply.header('retry-after', retryAfter);
   return reply.status(statusCode).send({ statusCode, error: code, message, ...more, requestId: request.id });
 }

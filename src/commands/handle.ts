@@ -40,6 +40,8 @@ const CONTENDED_FROM = 2;
 const CONTENDED_FOR = 1_000;
 const REFRESH = 1_000;
 
+type WantedFacts = { readonly claims: readonly string[]; readonly revisions: readonly number[] };
+
 export type HandlerParts = {
   readonly store: Store;
   readonly committer: GroupCommitter;
@@ -60,7 +62,8 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
   readonly #snapshots: SnapshotWriter<State>;
   readonly #mailboxes = new Map<string, Pending<State, Command, Event>[]>();
   readonly #contended = new LRUCache<string, true>({ max: 1_000, ttl: CONTENDED_FOR });
-  readonly #running = new Set<Promise<void>>();
+  /** Told when no command waits any more. */
+  #lastEmptied: (() => void) | undefined;
   #waiting = 0;
   #closing = false;
 
@@ -89,28 +92,35 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
     }
     this.#waiting += 1;
     return new Promise<Outcome<State, Event>>((resolve, reject) => {
-      const pending = { envelope, resolve, reject };
+      const answered = () => {
+        this.#waiting -= 1;
+      };
+      const pending: Pending<State, Command, Event> = {
+        envelope,
+        resolve: (outcome) => {
+          answered();
+          resolve(outcome);
+        },
+        reject: (error) => {
+          answered();
+          reject(error);
+        },
+      };
       if (mailbox !== undefined) mailbox.push(pending);
-      else this.#open(envelope.stream, [pending]);
-    }).finally(() => {
-      this.#waiting -= 1;
+      else void this.#run(envelope.stream, [pending]);
     });
   }
 
   /** Takes no more commands, finishes those it has, and waits for snapshots on their way. */
   async close(): Promise<void> {
     this.#closing = true;
-    await Promise.all(this.#running);
+    if (this.#mailboxes.size > 0) await new Promise<void>((resolve) => (this.#lastEmptied = resolve));
     await this.#snapshots.close();
   }
 
-  #open(stream: string, mailbox: Pending<State, Command, Event>[]): void {
-    this.#mailboxes.set(stream, mailbox);
-    const run = this.#run(stream, mailbox).finally(() => this.#running.delete(run));
-    this.#running.add(run);
-  }
-
+  /** Works off a stream's mailbox, one batch after the other. Never rejects: every command gets its own answer. */
   async #run(stream: string, mailbox: Pending<State, Command, Event>[]): Promise<void> {
+    this.#mailboxes.set(stream, mailbox);
     while (mailbox.length > 0) {
       const batch = new StreamBatch<State, Command, Event>(mailbox);
       let release: (() => void) | undefined;
@@ -127,6 +137,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
       }
     }
     this.#mailboxes.delete(stream);
+    if (this.#mailboxes.size === 0) this.#lastEmptied?.();
   }
 
   /** Decides and appends a batch until it is durable. Throws what its commands are to be refused with. */
@@ -135,8 +146,9 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       let base: StreamState<State> | undefined;
       try {
-        base = await this.#stateOf(stream);
-        await this.#readFacts(stream, batch, base.state, doubtfulSince !== undefined);
+        base = this.#states.get(stream) ?? (await this.#loadState(stream));
+        const wanted = this.#wantedFacts(batch, base.state, doubtfulSince !== undefined);
+        if (wanted !== undefined) await this.#readFacts(stream, batch, wanted);
         const result = await this.#propose(stream, batch, base);
         if (result.accepted) {
           this.#keep(stream, batch.decided.end);
@@ -163,9 +175,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
     throw new StoreUnavailableError(`${stream} is written by too many at once`);
   }
 
-  async #stateOf(stream: string): Promise<StreamState<State>> {
-    const cached = this.#states.get(stream);
-    if (cached !== undefined) return cached;
+  async #loadState(stream: string): Promise<StreamState<State>> {
     const { state, snapshotAt } = await this.#load(stream).catch((error: unknown) => {
       if (error instanceof UnreadableEventError || error instanceof StoreUnavailableError) throw error;
       throw new StoreUnavailableError(`${stream} can't be loaded`, { cause: error });
@@ -180,18 +190,25 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
     this.#snapshots.offer(stream, state);
   }
 
-  /** Reads what the batch's commands name and the state no longer holds; after a doubt, also their own claims. */
-  async #readFacts(stream: string, batch: StreamBatch<State, Command, Event>, state: State, doubtful: boolean): Promise<void> {
+  /** What the batch's commands name and the state no longer holds; after a doubt, also their own claims. */
+  #wantedFacts(batch: StreamBatch<State, Command, Event>, state: State, doubtful: boolean): WantedFacts | undefined {
+    const revisions = new Set<number>();
+    const claims: string[] = [];
+    for (const { command, key } of batch.candidates()) {
+      const unread = batch.known.unread(this.#decider.missingFacts(command, state));
+      for (const revision of unread) revisions.add(revision);
+      // Who names something settled is likely to repeat a key: both are read in one go.
+      if (key !== null && (doubtful || unread.length > 0)) claims.push(key.claim);
+    }
+    return claims.length === 0 && revisions.size === 0 ? undefined : { claims, revisions: [...revisions] };
+  }
+
+  async #readFacts(stream: string, { known }: StreamBatch<State, Command, Event>, wanted: WantedFacts): Promise<void> {
     const { store } = this.#parts;
-    const envelopes = batch.candidates();
-    const naming = envelopes.filter(({ command }) => batch.known.unread(this.#decider.missingFacts(command, state)).length > 0);
-    const unread = [...new Set(naming.flatMap(({ command }) => batch.known.unread(this.#decider.missingFacts(command, state))))];
-    // Who names something settled is likely to repeat a key: both are read in one go.
-    const keys = (doubtful ? envelopes : naming).flatMap(({ key }) => key?.claim ?? []);
-    if (keys.length === 0 && unread.length === 0) return;
-    const [claims, standings] = await Promise.all([store.findClaims(stream, keys), store.lastAbout(stream, unread)]);
-    batch.known.addClaims(claims);
-    batch.known.addStandings(unread, standings);
+    const { claims, revisions } = wanted;
+    const [claimed, standings] = await Promise.all([store.findClaims(stream, claims), store.lastAbout(stream, revisions)]);
+    known.addClaims(claimed);
+    known.addStandings(revisions, standings);
   }
 
   /** Decides at the last moment, when the group is made, so that what came meanwhile is in it. */

@@ -70,8 +70,8 @@ export function createPersonal(pool: pg.Pool): Personal {
 
   return {
     async seal(subject, stream, words) {
+      if (Object.values(words).every((word) => word === undefined)) return null;
       const text = canonicalJson(words);
-      if (text === '{}') return null;
       const { id, key } = await currentKey(subject);
       const nonce = randomBytes(NONCE);
       const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(stream));

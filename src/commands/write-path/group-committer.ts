@@ -4,9 +4,13 @@ import { MAX_BATCH_BYTES } from './decide-batch.ts';
 /** A batch as decided, and the size of its texts in bytes. */
 export type Proposal = { readonly batch: Batch; readonly bytes: number };
 
-/** How many groups are on their way at once, and how many streams one takes. */
-const GROUPS_AT_ONCE = 1;
-const STREAMS_TOGETHER = 64;
+/**
+ * How many groups are on their way at once, and how many streams one takes. Small ones, several at a time: while one is
+ * with Postgres the next is decided and the last one's answers leave. One large group at a time leaves both waiting for
+ * each other by turns; see docs/performance.md.
+ */
+const GROUPS_AT_ONCE = 3;
+const STREAMS_TOGETHER = 24;
 
 type Waiting = {
   readonly propose: () => Proposal;

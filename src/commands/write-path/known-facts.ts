@@ -7,30 +7,35 @@ import type { Facts } from '../decider.ts';
  * that follows, of this batch or brought by a conflict, is noted, and an older one never takes a newer one's place.
  */
 export class KnownFacts<Event extends LedgerEvent> implements Facts<Event> {
-  readonly #claims = new Map<string, Recorded<Event>>();
-  readonly #standings = new Map<number, { event: Recorded<Event>; last: Recorded<Event> | undefined }>();
+  // Most batches know nothing and note one event: what isn't needed isn't made.
+  #claims: Map<string, Recorded<Event>> | undefined;
+  #standings: Map<number, Known<Event>> | undefined;
   /** What was looked for, found or not: nothing is read twice. */
-  readonly #asked = new Set<number>();
+  #asked: Set<number> | undefined;
 
   claimed(claim: string): Recorded<Event> | undefined {
-    return this.#claims.get(claim);
+    return this.#claims?.get(claim);
   }
 
-  standing(revision: number): { event: Recorded<Event>; last: Recorded<Event> | undefined } | undefined {
-    return this.#standings.get(revision);
+  standing(revision: number): Known<Event> | undefined {
+    return this.#standings?.get(revision);
   }
 
   /** Those of the revisions that were never looked for. */
   unread(revisions: readonly number[]): readonly number[] {
-    return revisions.filter((revision) => !this.#asked.has(revision));
+    const asked = this.#asked;
+    return asked === undefined ? revisions : revisions.filter((revision) => !asked.has(revision));
   }
 
   addClaims(found: ReadonlyMap<string, StoredEvent>): void {
-    for (const [claim, stored] of found) this.#claims.set(claim, readEvent(stored) as Recorded<Event>);
+    for (const [claim, stored] of found) this.#setClaim(claim, readEvent(stored) as Recorded<Event>);
   }
 
   addStandings(asked: readonly number[], found: ReadonlyMap<number, Standing>): void {
+    if (asked.length === 0) return;
+    this.#asked ??= new Set();
     for (const revision of asked) this.#asked.add(revision);
+    this.#standings ??= new Map();
     for (const [revision, { event, last }] of found) {
       this.#standings.set(revision, {
         event: readEvent(event) as Recorded<Event>,
@@ -41,9 +46,10 @@ export class KnownFacts<Event extends LedgerEvent> implements Facts<Event> {
 
   /** Notes a later event: its claims stand from now on, and it is the last about what it is about. */
   note(event: Recorded<Event>): void {
-    for (const claim of event.metadata.claims) this.#claims.set(claim, event);
+    for (const claim of event.metadata.claims) this.#setClaim(claim, event);
+    if (this.#standings === undefined) return;
     // It was looked for before it was there.
-    if (this.#asked.has(event.revision) && !this.#standings.has(event.revision)) {
+    if (this.#asked?.has(event.revision) === true && !this.#standings.has(event.revision)) {
       this.#standings.set(event.revision, { event, last: undefined });
     }
     for (const about of event.metadata.about) {
@@ -55,9 +61,16 @@ export class KnownFacts<Event extends LedgerEvent> implements Facts<Event> {
   /** A copy to try a batch on: what is noted there is forgotten with it. */
   fork(): KnownFacts<Event> {
     const copy = new KnownFacts<Event>();
-    for (const [claim, event] of this.#claims) copy.#claims.set(claim, event);
-    for (const [revision, standing] of this.#standings) copy.#standings.set(revision, { ...standing });
-    for (const revision of this.#asked) copy.#asked.add(revision);
+    copy.#claims = this.#claims && new Map(this.#claims);
+    copy.#standings = this.#standings && new Map([...this.#standings].map(([revision, known]) => [revision, { ...known }]));
+    copy.#asked = this.#asked && new Set(this.#asked);
     return copy;
   }
+
+  #setClaim(claim: string, event: Recorded<Event>): void {
+    this.#claims ??= new Map();
+    this.#claims.set(claim, event);
+  }
 }
+
+type Known<Event extends LedgerEvent> = { readonly event: Recorded<Event>; last: Recorded<Event> | undefined };
