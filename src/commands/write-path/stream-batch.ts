@@ -11,7 +11,7 @@ const MAX_BATCH = 256;
 export type Pending<State, Command, Event extends LedgerEvent> = {
   readonly envelope: Envelope<Command>;
   readonly resolve: (outcome: Outcome<State, Event>) => void;
-  readonly reject: (error: unknown) => void;
+  readonly reject: (error: Error) => void;
 };
 
 /** The commands of a stream that are decided together, and what was decided. */
@@ -75,7 +75,8 @@ export class StreamBatch<State, Command, Event extends LedgerEvent> {
   /** Refuses what was taken; where nothing was yet, all that waits: it would meet the same. */
   fail(error: unknown): void {
     const refused = this.#taken.length > 0 ? this.#taken : this.#mailbox.splice(0);
-    for (const { reject } of refused) reject(error);
+    const reason = error instanceof Error ? error : new Error('a command failed', { cause: error });
+    for (const { reject } of refused) reject(reason);
   }
 
   #putBack(from: number): void {
