@@ -114,6 +114,12 @@ function serviceOf(request: FastifyRequest, expected: Buffer | undefined): Calle
   return { actor: { kind: 'service', app: appId.data, key: 'MANA_SERVICE_KEY' }, name: `app:${appId.data}` };
 }
 
+/** The user whose token a request came with, on routes for users. */
+export function callingUser({ caller }: FastifyRequest): string {
+  if (caller?.actor.kind !== 'user') throw new ApiError(401, 'unauthorized', 'A valid bearer token is needed');
+  return caller.actor.user;
+}
+
 /** Of one length whatever the key, so that a comparison takes the same time. */
 function digest(key: string): Buffer {
   return hash('sha256', key, 'buffer');

@@ -4,6 +4,7 @@ import { accountStream } from '../events/account-events.ts';
 import { creditsFromMicro, formatCredits, micro, type Micro, ZERO } from '../events/amounts.ts';
 import { type Balance, findBalance } from '../projections/balances.ts';
 import { findExpiring } from '../projections/grants.ts';
+import { callingUser } from './auth.ts';
 import { balanceAnswer, balanceOfState, MAX_EXPIRING } from './answers.ts';
 import { type ApiParts, reading, type Routes, typed } from './parts.ts';
 import { minRevisionOf, type Revisions, waitUntilVisible } from './revisions.ts';
@@ -32,7 +33,7 @@ function addBalances(routes: App, parts: ApiParts): void {
       schema: { tags: ['credits'], querystring: minRevisionQuery, response: { 200: balanceSchema, '4xx': errorSchema } },
     },
     async (request) => {
-      const userId = request.caller?.actor.kind === 'user' ? request.caller.actor.user : '';
+      const userId = callingUser(request);
       return balanceNow(parts, userId, minRevisionOf(request, accountStream(userId)));
     },
   );

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { accountStream } from '../events/account-events.ts';
 import { listTransactions } from '../projections/transactions.ts';
+import { callingUser } from './auth.ts';
 import { transactionAnswers } from './answers.ts';
 import { reading, type Routes, typed } from './parts.ts';
 import { minRevisionOf, waitUntilVisible } from './revisions.ts';
@@ -31,7 +32,7 @@ export const transactionRoutes: Routes =
         schema: { tags: ['credits'], querystring: query, response: { 200: z.array(transactionSchema), '4xx': errorSchema } },
       },
       async (request) => {
-        const userId = request.caller?.actor.kind === 'user' ? request.caller.actor.user : '';
+        const userId = callingUser(request);
         return list(userId, request.query, minRevisionOf(request, accountStream(userId)));
       },
     );

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { accountStream } from '../events/account-events.ts';
 import { creditsFromMicro, type Micro } from '../events/amounts.ts';
 import { transactionOf } from '../projections/transactions.ts';
+import { callingUser } from './auth.ts';
 import { transactionAnswers } from './answers.ts';
 import { type ApiParts, reading, type Routes, typed } from './parts.ts';
 import { runCommand } from './run-command.ts';
@@ -46,7 +47,7 @@ export const useRoutes: Routes = (parts) => async (app) => {
       schema: { tags: ['credits'], body: useBody, response: { 200: useAnswer, '4xx': errorSchema } },
     },
     async (request, reply) => {
-      const userId = request.caller?.actor.kind === 'user' ? request.caller.actor.user : '';
+      const userId = callingUser(request);
       return use(parts, { request, reply }, userId, request.body);
     },
   );
