@@ -8,7 +8,8 @@ begin
     exception when duplicate_object or unique_violation then null; -- another database's migration was first
     end;
   end if;
-  if not pg_has_role(current_user, 'mana_credits_service', 'member') then
+  -- Who made the role is a member that may not take it (Postgres 16 and later): the grant adds that.
+  if not pg_has_role(current_user, 'mana_credits_service', 'usage') then
     execute format('grant mana_credits_service to %I', current_user);
   end if;
 end $$;

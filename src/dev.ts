@@ -32,7 +32,7 @@ await runEntry(async () => {
   const given = withoutEmpty(process.env);
   const home = given['DATA_DIR'] ?? '.data';
   const keys = readKeys(home);
-  const env = { JWT_SECRET: keys.jwtSecret, MANA_SERVICE_KEY: keys.serviceKey, LOG_LEVEL: 'warn', ...given };
+  const env = { JWT_SECRET: keys.jwtSecret, MANA_SERVICE_KEY: keys.serviceKey, LOG_LEVEL: 'warn', HOST: '127.0.0.1', ...given };
   // All faults but the missing database are told before anything is started.
   const log = pino({ level: readConfig({ DATABASE_URL: 'postgres://embedded', ...env }).logLevel });
   const opened: (() => Promise<void>)[] = [];

@@ -146,7 +146,10 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       let base: StreamState<State> | undefined;
       try {
-        base = this.#states.get(stream) ?? (await this.#loadState(stream));
+        base = this.#states.get(stream);
+        // What was read as a fact belongs to the state it was read after: with that gone it is read again.
+        if (base === undefined) batch.known.forgetStandings();
+        base ??= await this.#loadState(stream);
         const wanted = this.#wantedFacts(batch, base.state, doubtfulSince !== undefined);
         if (wanted !== undefined) await this.#readFacts(stream, batch, wanted);
         const result = await this.#propose(stream, batch, base);

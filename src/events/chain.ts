@@ -15,7 +15,7 @@ export type SealedEvent = {
   /** Canonical JSON without the hash itself, stored to the letter. */
   readonly metadata: string;
   readonly hash: Buffer;
-  /** The first 128 bits of the hash, as a UUID. Never made from an idempotency key: see docs/decisions. */
+  /** The first 128 bits of the hash, as a UUID. Never made from an idempotency key: a store may take a known id for a repeat without a look at the content. */
   readonly id: string;
 };
 

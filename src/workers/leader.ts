@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { linkedAbort } from '../events/linked-abort.ts';
 
 const RETRY = 1_000;
 
@@ -17,8 +18,8 @@ export function lead(
 
   const term = async (): Promise<void> => {
     const client = makeClient();
-    const over = new AbortController();
-    const signal = AbortSignal.any([stop.signal, over.signal]);
+    const over = linkedAbort(stop.signal);
+    const { signal } = over;
     client.once('end', () => over.abort());
     try {
       await client.connect();
@@ -28,6 +29,7 @@ export function lead(
         else await pause(RETRY, signal);
       }
     } finally {
+      over.abort();
       await client.end().catch(() => undefined);
     }
   };

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { linkedAbort } from '../events/linked-abort.ts';
 import type { Position, Store } from '../events/store.ts';
 import { findBehind, findParked } from '../projections/checkpoints.ts';
 import type { ReadDatabase } from '../projections/database.ts';
@@ -42,8 +43,8 @@ export type RouterParts = {
 
 /** Routes until told to stop. One process at a time: run it under lead(). */
 export async function route({ store, db, queue, log }: RouterParts, stop: AbortSignal): Promise<void> {
-  const failed = new AbortController();
-  const signal = AbortSignal.any([stop, failed.signal]);
+  const failed = linkedAbort(stop);
+  const { signal } = failed;
   const open: OpenBatch[] = [];
   const after = await readAppliedPosition(db);
 

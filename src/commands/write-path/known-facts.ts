@@ -44,6 +44,12 @@ export class KnownFacts<Event extends LedgerEvent> implements Facts<Event> {
     }
   }
 
+  /** Forgets what was read of earlier events. Claims stay: nothing takes one back. */
+  forgetStandings(): void {
+    this.#asked = undefined;
+    this.#standings = undefined;
+  }
+
   /** Notes a later event: its claims stand from now on, and it is the last about what it is about. */
   note(event: Recorded<Event>): void {
     for (const claim of event.metadata.claims) this.#setClaim(claim, event);

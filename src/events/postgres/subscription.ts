@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
+import { linkedAbort } from '../linked-abort.ts';
 import type { Position, PositionedEvent, Store } from '../store.ts';
 
 /** How long a reader that hears nothing waits before it looks all the same, in milliseconds. */
@@ -17,9 +18,8 @@ export async function* follow(
   { after, limit, signal }: { after: Position; limit: number; signal: AbortSignal },
 ): AsyncGenerator<readonly PositionedEvent[]> {
   // Who leaves without a word leaves no connection behind.
-  const left = new AbortController();
-  const over = AbortSignal.any([signal, left.signal]);
-  const bell = ring(makeClient, over);
+  const left = linkedAbort(signal);
+  const bell = ring(makeClient, left.signal);
   let position = after;
   try {
     while (!signal.aborted) {
