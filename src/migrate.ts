@@ -13,13 +13,13 @@ const FOLDER = join(import.meta.dirname, '..', 'migrations');
  * the queue. Returns the names of what was done. May run in several processes at once. The URL's user must own the
  * database.
  */
-export async function migrate(url: string): Promise<readonly string[]> {
+export async function migrate(url: string, serviceUrl = url): Promise<readonly string[]> {
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: url, max: 2 }) }) });
   try {
     const { error, results = [] } = await new Migrator({ db, provider: { getMigrations } }).migrateToLatest();
     const failed = results.find(({ status }) => status === 'Error');
     if (error !== undefined) throw new Error(`migration ${failed?.migrationName ?? ''} failed`, { cause: error });
-    await migrateQueue(url);
+    await migrateQueue(url, decodeURIComponent(new URL(serviceUrl).username));
     return results.map(({ migrationName }) => migrationName);
   } finally {
     await db.destroy();
@@ -36,8 +36,9 @@ async function getMigrations(): Promise<Record<string, Migration>> {
 }
 
 /** The queue brings its own migrations; the service's role works its tables, and makes the sequence of each queue. */
-async function migrateQueue(url: string): Promise<void> {
+async function migrateQueue(url: string, serviceUser: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
+  client.on('error', () => undefined);
   await client.connect();
   try {
     await runMigrations(client, QUEUE_SCHEMA);
@@ -46,6 +47,10 @@ async function migrateQueue(url: string): Promise<void> {
       grant select, insert, update, delete on all tables in schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE};
       grant usage on all sequences in schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE};
       grant execute on all functions in schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE}`);
+    // Whoever the service logs in as may take its role; the migrating user has it already.
+    if (serviceUser !== '' && serviceUser !== client.user) {
+      await client.query(`grant ${SERVICE_ROLE} to ${pg.escapeIdentifier(serviceUser)}`);
+    }
   } finally {
     await client.end();
   }

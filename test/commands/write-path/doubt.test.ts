@@ -141,3 +141,18 @@ test('other accounts go on while one is in doubt', async () => {
   expect((await path.run(other, use(micro(5)))).kind).toBe('accepted');
   expect((await doubtful).kind).toBe('accepted');
 });
+
+test.each(LOST)('%s: a hold that ran out is settled once, however many settle it in one batch', async (fault) => {
+  const hold = eventOf(await path.run(user, reserve({ amount: credits(5), ttl: 60_000 })));
+  now += 60_000;
+  await path.run(user, use(credits(1)));
+  faulty.faults.push(fault);
+  const settling = Array.from({ length: 3 }, () => path.run(user, commit(hold.revision, credits(5))));
+  const outcomes = await Promise.all(settling);
+  const consumed = (await historyOf(path.store, user)).filter(
+    ({ type, data }) => type === 'CreditsConsumed' && 'reservation' in data && data.reservation === hold.revision,
+  );
+  expect(consumed).toHaveLength(1);
+  expect(outcomes.map((outcome) => eventOf(outcome).id)).toEqual(Array.from({ length: 3 }, () => consumed[0]?.id));
+  expect(consumed[0]?.data.after).toMatchObject({ available: credits(94) });
+});
