@@ -1,8 +1,9 @@
 import type { AccountEvent, AccountEventOf, Balances, LotAmounts } from '../events/account-events.ts';
 import { type Micro, ZERO } from '../events/amounts.ts';
+import { lotChanges } from '../events/lot-changes.ts';
 import { appOf } from '../events/metadata.ts';
 import type { Evolvable } from './decider.ts';
-import { hold, type Lots, spend, unhold, withLot } from './lots.ts';
+import { changed, type Lots, withLot } from './lots.ts';
 
 /**
  * A user's account, folded from its stream. It holds what is open: lots with something left, holds not yet settled.
@@ -70,21 +71,14 @@ export function move(account: Parts, event: Movement, made: { revision: number; 
     case 'CreditsReserved': {
       const { amount, lots: held, operation, appId, expiresAt } = event.data;
       const one = { ...made, amount, lots: held, operation, appId, expiresAt: Date.parse(expiresAt) };
-      return { lots: hold(lots, held), holds: [...holds, one] };
+      return { lots: changed(lots, lotChanges(event)), holds: [...holds, one] };
     }
-    case 'CreditsConsumed': {
-      const { reservation, fromHold, fromAvailable, returned, lapsed } = event.data;
-      const freed = unhold(lots, [...fromHold, ...returned, ...lapsed]);
-      return { lots: spend(freed, [...fromHold, ...fromAvailable, ...lapsed]), holds: without(holds, reservation) };
-    }
-    case 'ReservationReleased': {
-      const { reservation, returned, lapsed } = event.data;
-      return { lots: spend(unhold(lots, [...returned, ...lapsed]), lapsed), holds: without(holds, reservation) };
-    }
+    case 'CreditsConsumed':
+    case 'ReservationReleased':
+      return { lots: changed(lots, lotChanges(event)), holds: without(holds, event.data.reservation) };
     case 'Expired': {
       const ended = new Set(event.data.holds.map(([revision]) => revision));
-      const freed = unhold(lots, event.data.returned);
-      return { lots: spend(freed, event.data.lots), holds: holds.filter((one) => !ended.has(one.revision)) };
+      return { lots: changed(lots, lotChanges(event)), holds: holds.filter((one) => !ended.has(one.revision)) };
     }
     default:
       return event satisfies never;

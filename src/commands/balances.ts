@@ -29,14 +29,15 @@ export function withBalances(
   const due = nextDue(parts);
   const after: Balances = {
     available,
-    reserved,
     debt,
-    earned: movement.type === 'CreditsGranted' ? plus(earned, movement.data.amount) : earned,
-    spent: movement.type === 'CreditsConsumed' ? plus(spent, movement.data.amount) : spent,
     dueAt: due === null ? null : new Date(due).toISOString(),
+    earned: movement.type === 'CreditsGranted' ? plus(earned, movement.data.amount) : earned,
+    reserved,
+    spent: movement.type === 'CreditsConsumed' ? plus(spent, movement.data.amount) : spent,
   };
-  // The type system can't see that adding `after` to a movement of a type makes an event of that type.
-  return { type: movement.type, data: { ...movement.data, after }, ...links } as Decided<AccountEvent>;
+  // In canonical order, like every movement's data, which spares sorting. The type system can't see that adding `after`
+  // to a movement of a type makes an event of that type.
+  return { type: movement.type, data: { after, ...movement.data }, about: links.about, claims: links.claims } as Decided<AccountEvent>;
 }
 
 /** The event that opens an account, and the account as it then stands. */

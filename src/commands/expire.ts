@@ -3,7 +3,7 @@ import type { Micro } from '../events/amounts.ts';
 import type { Account } from './account.ts';
 import { withBalances } from './balances.ts';
 import type { Decided } from './decider.ts';
-import { sumByLot, unhold } from './lots.ts';
+import { changed, sumByLot } from './lots.ts';
 
 /** Asks for nothing but that what has run out by now is written down, as before every other command. */
 export type ExpireDue = { readonly type: 'ExpireDue' };
@@ -20,7 +20,7 @@ export function decideExpired(account: Account, now: number): Decided<AccountEve
   const endedHolds = account.holds.filter((hold) => hold.expiresAt <= now).toSorted((a, b) => a.expiresAt - b.expiresAt);
   const holds = endedHolds.map((hold): [number, Micro] => [hold.revision, hold.amount]);
   const returned = sumByLot(endedHolds.flatMap((hold) => hold.lots));
-  const lots = unhold(account.lots, returned)
+  const lots = changed(account.lots, [[returned, 1, -1]])
     .filter((lot) => lot.expiresAt !== null && lot.expiresAt <= now && lot.available > 0)
     .toSorted((a, b) => (a.expiresAt ?? 0) - (b.expiresAt ?? 0))
     .map((lot): [number, Micro] => [lot.revision, lot.available]);

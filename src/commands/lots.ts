@@ -1,5 +1,6 @@
 import type { LotAmounts } from '../events/account-events.ts';
-import { least, type Micro, minus, plus, ZERO } from '../events/amounts.ts';
+import { least, type Micro, micro, minus, plus, ZERO } from '../events/amounts.ts';
+import type { LotChange } from '../events/lot-changes.ts';
 
 /** What is left of a grant: what can be spent, and what open holds keep of it. Times in ms since 1970. */
 export type Lot = {
@@ -39,34 +40,31 @@ export function cover(lots: Lots, amount: Micro): LotAmounts {
   return taken;
 }
 
-type Move = { readonly available: Micro; readonly held: Micro };
-
-/** Moves amounts from what can be spent to what is held. */
-export function hold(lots: Lots, amounts: LotAmounts): Lots {
-  return move(lots, amounts, (amount) => ({ available: minus(ZERO, amount), held: amount }));
-}
-
-/** Moves amounts from what is held to what can be spent. */
-export function unhold(lots: Lots, amounts: LotAmounts): Lots {
-  return move(lots, amounts, (amount) => ({ available: amount, held: minus(ZERO, amount) }));
-}
-
-/** Takes amounts away from what can be spent: consumed or run out. What is empty is let go. */
-export function spend(lots: Lots, amounts: LotAmounts): Lots {
-  return move(lots, amounts, (amount) => ({ available: minus(ZERO, amount), held: ZERO })).filter(
-    (lot) => lot.available > 0 || lot.held > 0,
-  );
-}
-
-function move(lots: Lots, amounts: LotAmounts, by: (amount: Micro) => Move): Lots {
-  if (amounts.length === 0) return lots;
-  const moves = new Map(sumByLot(amounts));
-  return lots.map((lot) => {
-    const amount = moves.get(lot.revision);
-    if (amount === undefined) return lot;
-    const { available, held } = by(amount);
-    return { ...lot, available: plus(lot.available, available), held: plus(lot.held, held) };
-  });
+/** The lots after some changes. What is empty is let go. */
+export function changed(lots: Lots, changes: readonly LotChange[]): Lots {
+  let result: Lot[] | undefined;
+  let emptied = false;
+  let place = -1;
+  for (const [amounts, available, held] of changes) {
+    for (const [revision, amount] of amounts) {
+      result ??= [...lots];
+      // Amounts name lots in spending order, so the next one is mostly found at once.
+      place = result[place + 1]?.revision === revision ? place + 1 : result.findIndex((lot) => lot.revision === revision);
+      const lot = result[place];
+      if (lot === undefined) throw new Error(`there is no lot ${revision}`);
+      const next = {
+        revision,
+        available: micro(lot.available + amount * available),
+        held: micro(lot.held + amount * held),
+        priority: lot.priority,
+        expiresAt: lot.expiresAt,
+      };
+      if (next.available === 0 && next.held === 0) emptied = true;
+      result[place] = next;
+    }
+  }
+  if (result === undefined) return lots;
+  return emptied ? result.filter((lot) => lot.available !== 0 || lot.held !== 0) : result;
 }
 
 /** How an amount is taken from what a hold keeps: first lot first. What is left goes back, or lapses with its lot. */

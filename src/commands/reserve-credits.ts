@@ -28,7 +28,7 @@ export function decideReserveCredits(command: ReserveCredits, account: Account, 
   const expiresAt = new Date(now + ttl).toISOString();
   const reserved = withBalances(account, {
     type: 'CreditsReserved',
-    data: { amount, lots, expiresAt, operation, appId, personal },
+    data: { amount, appId, expiresAt, lots, operation, personal },
   });
   return { kind: 'append', events: [reserved] };
 }

@@ -26,14 +26,14 @@ export function decideUseCredits(command: UseCredits, account: Account): Decisio
     type: 'CreditsConsumed',
     data: {
       amount,
-      operation,
       appId,
+      fromAvailable: cover(account.lots, command.amount),
+      fromHold: [],
+      lapsed: [],
+      operation,
       personal,
       reservation: null,
-      fromHold: [],
-      fromAvailable: cover(account.lots, command.amount),
       returned: [],
-      lapsed: [],
     },
   });
   return { kind: 'append', events: [consumed] };

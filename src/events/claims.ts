@@ -1,4 +1,4 @@
-import { canonicalJson, sha256 } from './canonical.ts';
+import { canonicalJson, sha256Base64 } from './canonical.ts';
 
 /**
  * Claims: what may stand once in a stream, for ever. A claim is the SHA-256 of a canonical JSON array, in base64url.
@@ -6,10 +6,10 @@ import { canonicalJson, sha256 } from './canonical.ts';
 
 /** An idempotency key, within whoever calls: `app:{app}` or `user:{sub}`. */
 export function keyClaim(caller: string, key: string): string {
-  return sha256(canonicalJson(['key', caller, key])).toString('base64url');
+  return sha256Base64(canonicalJson(['key', caller, key]));
 }
 
 /** A grant's reason and reference: given once per account, whichever app asks. */
 export function grantClaim(reason: string, reference: string): string {
-  return sha256(canonicalJson(['grant', reason, reference])).toString('base64url');
+  return sha256Base64(canonicalJson(['grant', reason, reference]));
 }

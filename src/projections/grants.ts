@@ -1,7 +1,7 @@
 import { sql, type Transaction } from 'kysely';
-import type { LotAmounts } from '../events/account-events.ts';
-import { type Micro, plus, ZERO } from '../events/amounts.ts';
+import { type Micro, micro, ZERO } from '../events/amounts.ts';
 import type { Recorded } from '../events/event-types.ts';
+import { lotChanges } from '../events/lot-changes.ts';
 import { type BigintColumn, jsonRows, microOf, type NullableTimeColumn, type TimeColumn } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
 import { type UserEvent, userEvents } from './events-of.ts';
@@ -47,41 +47,15 @@ type Change = { user_id: string; revision: number; available: Micro; held: Micro
 /** What some events do to each lot, in sum. */
 function changesBy(accounts: readonly UserEvent[]): Change[] {
   const changes = new Map<string, Change>();
-  const add = (userId: string, lots: LotAmounts, available: 1 | 0 | -1, held: 1 | 0 | -1) => {
-    for (const [revision, amount] of lots) {
-      const key = `${userId} ${revision}`;
-      const change = changes.get(key) ?? { user_id: userId, revision, available: ZERO, held: ZERO };
-      changes.set(key, {
-        ...change,
-        available: plus(change.available, (amount * available) as Micro),
-        held: plus(change.held, (amount * held) as Micro),
-      });
-    }
-  };
   for (const { userId, event } of accounts) {
-    switch (event.type) {
-      case 'AccountOpened':
-      case 'CreditsGranted':
-        break;
-      case 'CreditsReserved':
-        add(userId, event.data.lots, -1, 1);
-        break;
-      case 'CreditsConsumed':
-        add(userId, event.data.fromHold, 0, -1);
-        add(userId, event.data.fromAvailable, -1, 0);
-        add(userId, event.data.returned, 1, -1);
-        add(userId, event.data.lapsed, 0, -1);
-        break;
-      case 'ReservationReleased':
-        add(userId, event.data.returned, 1, -1);
-        add(userId, event.data.lapsed, 0, -1);
-        break;
-      case 'Expired':
-        add(userId, event.data.returned, 1, -1);
-        add(userId, event.data.lots, -1, 0);
-        break;
-      default:
-        event satisfies never;
+    for (const [amounts, available, held] of lotChanges(event)) {
+      for (const [revision, amount] of amounts) {
+        const key = `${userId} ${revision}`;
+        const change = changes.get(key) ?? { user_id: userId, revision, available: ZERO, held: ZERO };
+        change.available = micro(change.available + amount * available);
+        change.held = micro(change.held + amount * held);
+        changes.set(key, change);
+      }
     }
   }
   return [...changes.values()];

@@ -3,10 +3,11 @@ import { minus, type Micro, ZERO } from '../events/amounts.ts';
 import type { AccountEvent, GrantSource } from '../events/account-events.ts';
 import type { Recorded } from '../events/event-types.ts';
 import { sumOfLots } from '../events/legs.ts';
+import { availableChange } from '../events/lot-changes.ts';
 import { appOf } from '../events/metadata.ts';
 import { type BigintColumn, jsonRows, type NullableBigintColumn, type NullableTimeColumn, type TimeColumn } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
-import { availableChange, type UserEvent, userEvents } from './events-of.ts';
+import { type UserEvent, userEvents } from './events-of.ts';
 
 export type TransactionType =
   | 'purchase' | 'usage' | 'refund' | 'gift' | 'grant' | 'reserve' | 'release' | 'expiry' | 'adjustment'; // biome-ignore format: one line a group

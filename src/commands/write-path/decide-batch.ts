@@ -144,6 +144,8 @@ type Written<State, Event extends LedgerEvent> = {
   readonly largest: number;
 };
 
+const NOTHING: readonly never[] = [];
+
 /** Seals a command's events behind a state. The last one carries the claims. */
 function writeEvents<State, Event extends LedgerEvent>(
   decider: Pick<Decider<State, never, Event>, 'evolve'>,
@@ -157,14 +159,14 @@ function writeEvents<State, Event extends LedgerEvent>(
   let largest = 0;
   const events: NewEvent[] = [];
   const recorded: Recorded<Event>[] = [];
-  decided.forEach(({ type, data, about = [], claims = [] }, index) => {
+  for (const [index, { type, data, about = NOTHING, claims = NOTHING }] of decided.entries()) {
     // In canonical order already, which spares sorting.
     const metadata: Metadata = {
-      about: [...about],
+      about: about as number[],
       actor: note.actor,
       at,
       causationId: note.causationId,
-      claims: index === decided.length - 1 ? [...note.claims, ...claims] : [],
+      claims: index < decided.length - 1 ? [] : claims.length === 0 ? (note.claims as string[]) : [...note.claims, ...claims],
       commandId: note.commandId,
       correlationId: note.correlationId,
       idempotencyKey: note.idempotencyKey,
@@ -177,11 +179,11 @@ function writeEvents<State, Event extends LedgerEvent>(
     const { id, hash } = sealed;
     const record = { stream, revision, id, hash, type, data, metadata } as unknown as Recorded<Event>;
     const size = Buffer.byteLength(sealed.data) + Buffer.byteLength(sealed.metadata);
-    events.push({ ...sealed, claims: metadata.claims, about });
+    events.push({ stream, revision, type, data: sealed.data, metadata: sealed.metadata, hash, id, claims: metadata.claims, about });
     recorded.push(record);
     end = advance(decider, end, record);
     bytes += size;
     largest = Math.max(largest, size);
-  });
+  }
   return { events, recorded, end, bytes, largest };
 }

@@ -61,35 +61,31 @@ function classify(error: unknown): Error {
   return new StoreUnavailableError(`Postgres refused an append: ${error.message}`, { cause: error });
 }
 
-/** The parameters of ledger.append(), in order. Arrays count from 1 there. */
+/** The parameters of ledger.append(), in order. Arrays count from 1 there. `batches` are sorted, `unsorted` as given. */
 function parameters(batches: readonly Batch[], unsorted: readonly Batch[]): Buffer[] {
+  const streams: string[] = [];
+  const turns: boolean[] = [];
+  const expected: number[] = [];
+  const heads: number[] = [];
+  const headHashes: (Buffer | null)[] = [];
+  for (const { stream, hasTurn, expectedRevision, events } of batches) {
+    const last = events[events.length - 1];
+    streams.push(stream);
+    turns.push(hasTurn === true);
+    expected.push(expectedRevision);
+    heads.push(last?.revision ?? expectedRevision);
+    headHashes.push(last?.hash ?? null);
+  }
   const places = placesOf(batches);
-  // Events go into the log in the order in which they were given.
-  const events = unsorted.flatMap(({ stream, events: some }) =>
-    some.map((event) => ({ event, batch: (places.get(stream) ?? -1) + 1 })),
-  );
-  const claims = batches.flatMap((batch, index) => claimsOf(batch, index + 1));
-  const links = batches.flatMap((batch, index) => linksOf(batch, index + 1));
-  const lastOf = (batch: Batch) => batch.events[batch.events.length - 1];
   return [
-    textArray(batches.map((batch) => batch.stream)),
-    boolArray(batches.map((batch) => batch.hasTurn === true)),
-    int8Array(batches.map((batch) => batch.expectedRevision)),
-    int8Array(batches.map((batch) => lastOf(batch)?.revision ?? batch.expectedRevision)),
-    byteaArray(batches.map((batch) => lastOf(batch)?.hash ?? null)),
-    int4Array(events.map(({ batch }) => batch)),
-    int8Array(events.map(({ event }) => event.revision)),
-    uuidArray(events.map(({ event }) => event.id)),
-    textArray(events.map(({ event }) => event.type)),
-    textArray(events.map(({ event }) => event.data)),
-    textArray(events.map(({ event }) => event.metadata)),
-    byteaArray(events.map(({ event }) => event.hash)),
-    int4Array(claims.map(({ batch }) => batch)),
-    int8Array(claims.map(({ revision }) => revision)),
-    byteaArray(claims.map(({ claim }) => Buffer.from(claim, 'base64url'))),
-    int4Array(links.map(({ batch }) => batch)),
-    int8Array(links.map(({ revision }) => revision)),
-    int8Array(links.map(({ about }) => about)),
+    textArray(streams),
+    boolArray(turns),
+    int8Array(expected),
+    int8Array(heads),
+    byteaArray(headHashes),
+    ...eventsOf(unsorted, places),
+    ...claimsOf(batches),
+    ...linksOf(batches),
   ];
 }
 
@@ -97,17 +93,68 @@ function placesOf(batches: readonly Batch[]): ReadonlyMap<string, number> {
   return new Map(batches.map(({ stream }, index) => [stream, index]));
 }
 
-/** What a batch claims, and what it only looks for. */
-function claimsOf(batch: Batch, index: number): { batch: number; revision: number | null; claim: string }[] {
+/** Events go into the log in the order in which they were given. */
+function eventsOf(unsorted: readonly Batch[], places: ReadonlyMap<string, number>): Buffer[] {
+  const batches: number[] = [];
+  const revisions: number[] = [];
+  const ids: string[] = [];
+  const types: string[] = [];
+  const data: string[] = [];
+  const metadata: string[] = [];
+  const hashes: Buffer[] = [];
+  for (const { stream, events } of unsorted) {
+    const batch = (places.get(stream) ?? -1) + 1;
+    for (const event of events) {
+      batches.push(batch);
+      revisions.push(event.revision);
+      ids.push(event.id);
+      types.push(event.type);
+      data.push(event.data);
+      metadata.push(event.metadata);
+      hashes.push(event.hash);
+    }
+  }
   return [
-    ...batch.events.flatMap(({ claims, revision }) => claims.map((claim) => ({ batch: index, revision, claim }))),
-    ...batch.unclaimed.map((claim) => ({ batch: index, revision: null, claim })),
+    int4Array(batches),
+    int8Array(revisions),
+    uuidArray(ids),
+    textArray(types),
+    textArray(data),
+    textArray(metadata),
+    byteaArray(hashes),
   ];
 }
 
+/** What the batches claim, and what they only look for. */
+function claimsOf(batches: readonly Batch[]): Buffer[] {
+  const places: number[] = [];
+  const revisions: (number | null)[] = [];
+  const claims: Buffer[] = [];
+  const add = (index: number, revision: number | null, claim: string) => {
+    places.push(index + 1);
+    revisions.push(revision);
+    claims.push(Buffer.from(claim, 'base64url'));
+  };
+  for (const [index, { events, unclaimed }] of batches.entries()) {
+    for (const event of events) for (const claim of event.claims) add(index, event.revision, claim);
+    for (const claim of unclaimed) add(index, null, claim);
+  }
+  return [int4Array(places), int8Array(revisions), byteaArray(claims)];
+}
+
 /** One link for each revision that a batch is about: the last event about it counts. */
-function linksOf(batch: Batch, index: number): { batch: number; revision: number; about: number }[] {
-  const last = new Map<number, number>();
-  for (const event of batch.events) for (const about of event.about) last.set(about, event.revision);
-  return [...last].map(([about, revision]) => ({ batch: index, revision, about }));
+function linksOf(batches: readonly Batch[]): Buffer[] {
+  const places: number[] = [];
+  const revisions: number[] = [];
+  const abouts: number[] = [];
+  for (const [index, { events }] of batches.entries()) {
+    const last = new Map<number, number>();
+    for (const event of events) for (const about of event.about) last.set(about, event.revision);
+    for (const [about, revision] of last) {
+      places.push(index + 1);
+      revisions.push(revision);
+      abouts.push(about);
+    }
+  }
+  return [int4Array(places), int8Array(revisions), int8Array(abouts)];
 }
