@@ -37,7 +37,12 @@ export function withBalances(
   };
   // In canonical order, like every movement's data, which spares sorting. The type system can't see that adding `after`
   // to a movement of a type makes an event of that type.
-  return { type: movement.type, data: { after, ...movement.data }, about: links.about, claims: links.claims } as Decided<AccountEvent>;
+  return {
+    type: movement.type,
+    data: { after, ...movement.data },
+    about: links.about,
+    claims: links.claims,
+  } as Decided<AccountEvent>;
 }
 
 /** The event that opens an account, and the account as it then stands. */

@@ -18,6 +18,9 @@ export type Position = string;
 /** An event and its place in the log. */
 export type PositionedEvent = StoredEvent & { readonly position: Position };
 
+/** That a stream advanced: which event stands where in the log, without what it says. */
+export type Advance = Pick<PositionedEvent, 'stream' | 'revision' | 'id' | 'position'>;
+
 /** An event to append, with what it claims and which earlier revisions it is about. */
 export type NewEvent = SealedEvent & {
   /** Hashes in base64url, unique in the stream. */
@@ -85,14 +88,15 @@ export type Store = {
   readAll(options: { readonly after: Position; readonly limit: number }): Promise<readonly PositionedEvent[]>;
 
   /**
-   * Follows the log from behind a position: catches up, then goes on live, in commit order, a non-empty array of
-   * events at a time. Reconnects by itself, and ends only when the signal says so.
+   * Follows the log from behind a position: catches up, then goes on live, in commit order, a non-empty array at a
+   * time. Says which streams advanced; whoever wants their events reads them. Reconnects by itself, and ends only when
+   * the signal says so.
    */
   subscribe(options: {
     readonly after: Position;
     readonly limit: number;
     readonly signal: AbortSignal;
-  }): AsyncIterable<readonly PositionedEvent[]>;
+  }): AsyncIterable<readonly Advance[]>;
 
   /** The events that hold these claims, by claim; those that nobody holds are left out. */
   findClaims(stream: string, claims: readonly string[]): Promise<ReadonlyMap<string, StoredEvent>>;

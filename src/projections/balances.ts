@@ -2,7 +2,7 @@ import { sql, type Transaction } from 'kysely';
 import { accountStream } from '../events/account-events.ts';
 import { type Micro } from '../events/amounts.ts';
 import type { Recorded } from '../events/event-types.ts';
-import { type BigintColumn, jsonRows, microOf, type NullableTimeColumn, type TimeColumn } from './columns.ts';
+import { type BigintColumn, rowsOf, microOf, type NullableTimeColumn, type TimeColumn } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
 import { userEvents } from './events-of.ts';
 
@@ -31,24 +31,46 @@ export type Balance = {
   readonly revision: number;
 };
 
+type BalanceRow = {
+  readonly user_id: string;
+  readonly revision: number;
+  readonly available: Micro;
+  readonly reserved: Micro;
+  readonly debt: Micro;
+  readonly earned: Micro;
+  readonly spent: Micro;
+  readonly due_at: string | null;
+  readonly opened_at: string;
+  readonly updated_at: string;
+};
+
+const COLUMNS = {
+  user_id: 'text',
+  revision: 'bigint',
+  available: 'bigint',
+  reserved: 'bigint',
+  debt: 'bigint',
+  earned: 'bigint',
+  spent: 'bigint',
+  due_at: 'timestamptz',
+  opened_at: 'timestamptz',
+  updated_at: 'timestamptz',
+} as const;
+
 /** An event carries the balances after it: the last one of each account is the row. */
 export async function applyBalances(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
-  const rows = new Map<string, { opened_at: string }>();
+  const rows = new Map<string, BalanceRow>();
   for (const { userId, event } of userEvents(events)) {
-    const { dueAt, ...amounts } = event.data.after;
+    const { available, reserved, debt, earned, spent, dueAt } = event.data.after;
     const { at } = event.metadata;
     // Where the account is new, the first of its events opened it.
-    const openedAt = rows.get(userId)?.opened_at ?? at;
-    const row = { user_id: userId, revision: event.revision, ...amounts, due_at: dueAt, opened_at: openedAt, updated_at: at };
-    rows.set(userId, row);
+    const times = { due_at: dueAt, opened_at: rows.get(userId)?.opened_at ?? at, updated_at: at };
+    rows.set(userId, { user_id: userId, revision: event.revision, available, reserved, debt, earned, spent, ...times });
   }
   if (rows.size === 0) return;
-  await sql`insert into read_model.balances as b
+  await sql`insert into read_model.balances
       (user_id, revision, available, reserved, debt, earned, spent, due_at, opened_at, updated_at)
-    select user_id, revision, available, reserved, debt, earned, spent, due_at, opened_at, updated_at
-    from json_to_recordset(${jsonRows([...rows.values()])}) as r (
-      user_id text, revision bigint, available bigint, reserved bigint, debt bigint, earned bigint, spent bigint,
-      due_at timestamptz, opened_at timestamptz, updated_at timestamptz)
+    select * from ${rowsOf([...rows.values()], COLUMNS)}
     on conflict (user_id) do update set revision = excluded.revision, available = excluded.available,
       reserved = excluded.reserved, debt = excluded.debt, earned = excluded.earned, spent = excluded.spent,
       due_at = excluded.due_at, updated_at = excluded.updated_at`.execute(tx);

@@ -1,4 +1,5 @@
 import { sql, type Transaction } from 'kysely';
+import { int8Array, textArray } from '../events/postgres/binary-arrays.ts';
 import { type BigintColumn, type TimeColumn } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
 import { partitionOf } from './partitions.ts';
@@ -29,7 +30,7 @@ export async function lockCheckpoints(
   // A statement of its own: it sees what the lock's last holder committed.
   const { rows } = await sql<{ stream: string; revision: string; parked: boolean }>`select n.stream,
       coalesce(c.revision, -1) as revision, p.stream is not null as parked
-    from unnest(${[...streams]}::text[]) as n (stream)
+    from unnest(${textArray(streams)}::text[]) as n (stream)
     left join read_model.checkpoints c on c.stream = n.stream
     left join read_model.parked p on p.stream = n.stream`.execute(tx);
   return new Map(rows.map(({ stream, revision, parked }) => [stream, { revision: Number(revision), parked }]));
@@ -39,7 +40,7 @@ export async function lockCheckpoints(
 export async function moveCheckpoints(tx: Transaction<ReadModels>, revisions: ReadonlyMap<string, number>): Promise<void> {
   if (revisions.size === 0) return;
   await sql`insert into read_model.checkpoints (stream, revision)
-    select n.stream, n.revision from unnest(${[...revisions.keys()]}::text[], ${[...revisions.values()]}::bigint[]) as n (stream, revision)
+    select n.stream, n.revision from unnest(${textArray([...revisions.keys()])}::text[], ${int8Array([...revisions.values()])}::bigint[]) as n (stream, revision)
     on conflict (stream) do update set revision = excluded.revision`.execute(tx);
 }
 
@@ -75,7 +76,7 @@ export async function findBehind(
   signals: readonly { readonly stream: string; readonly revision: number }[],
 ): Promise<readonly { readonly stream: string; readonly revision: number }[]> {
   const { rows } = await sql<{ stream: string; revision: string }>`select n.stream, n.revision
-    from unnest(${signals.map((one) => one.stream)}::text[], ${signals.map((one) => one.revision)}::bigint[]) as n (stream, revision)
+    from unnest(${textArray(signals.map((one) => one.stream))}::text[], ${int8Array(signals.map((one) => one.revision))}::bigint[]) as n (stream, revision)
     left join read_model.checkpoints c on c.stream = n.stream
     left join read_model.parked p on p.stream = n.stream
     where coalesce(c.revision, -1) < n.revision and p.stream is null`.execute(db);

@@ -3,6 +3,7 @@ import type pg from 'pg';
 import type { BalancesTable } from './balances.ts';
 import type { CheckpointsTable, ParkedTable } from './checkpoints.ts';
 import type { GrantsTable } from './grants.ts';
+import { preparing } from './prepared.ts';
 import type { ReservationsTable } from './reservations.ts';
 import type { AppliedTable } from './router-position.ts';
 import type { TransactionsTable } from './transactions.ts';
@@ -22,5 +23,5 @@ export type ReadDatabase = Kysely<ReadModels>;
 
 /** The read models on a pool. Destroying it ends the pool. */
 export function readDatabase(pool: pg.Pool): ReadDatabase {
-  return new Kysely<ReadModels>({ dialect: new PostgresDialect({ pool }) }).withSchema('read_model');
+  return new Kysely<ReadModels>({ dialect: new PostgresDialect({ pool: preparing(pool) }) }).withSchema('read_model');
 }

@@ -1,8 +1,8 @@
-import { sql, type Transaction } from 'kysely';
+import { type Insertable, sql, type Transaction } from 'kysely';
 import { type Micro, micro, ZERO } from '../events/amounts.ts';
 import type { Recorded } from '../events/event-types.ts';
 import { lotChanges } from '../events/lot-changes.ts';
-import { type BigintColumn, jsonRows, microOf, type NullableTimeColumn, type TimeColumn } from './columns.ts';
+import { type BigintColumn, microOf, type NullableTimeColumn, rowsOf, type TimeColumn } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
 import { type UserEvent, userEvents } from './events-of.ts';
 
@@ -20,22 +20,40 @@ export type GrantsTable = {
   created_at: TimeColumn;
 };
 
+type GrantRow = Omit<Insertable<GrantsTable>, 'expires_at'> & { expires_at: string | null };
+
+const COLUMNS = {
+  user_id: 'text',
+  revision: 'bigint',
+  source: 'text',
+  reason: 'text',
+  reference: 'text',
+  amount: 'bigint',
+  available: 'bigint',
+  held: 'bigint',
+  priority: 'int',
+  expires_at: 'timestamptz',
+  created_at: 'timestamptz',
+} as const;
+
+const CHANGES = { user_id: 'text', revision: 'bigint', available: 'bigint', held: 'bigint' } as const;
+
 /** Writes new grants, and what later events took from them, held of them and gave back. */
 export async function applyGrants(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
   const accounts = userEvents(events);
   const made = accounts.flatMap(madeBy);
   if (made.length > 0) {
-    await sql`insert into read_model.grants
-      select * from json_populate_recordset(null::read_model.grants, ${jsonRows(made)})`.execute(tx);
+    await sql`insert into read_model.grants (${sql.raw(Object.keys(COLUMNS).join(', '))})
+      select * from ${rowsOf(made, COLUMNS)}`.execute(tx);
   }
   const changes = changesBy(accounts);
   if (changes.length === 0) return;
-  await sql`update read_model.grants g set available = g.available + c.available, held = g.held + c.held
-    from json_to_recordset(${jsonRows(changes)}) as c (user_id text, revision bigint, available bigint, held bigint)
-    where g.user_id = c.user_id and g.revision = c.revision`.execute(tx);
+  await sql`update read_model.grants g set available = g.available + r.available, held = g.held + r.held
+    from ${rowsOf(changes, CHANGES)}
+    where g.user_id = r.user_id and g.revision = r.revision`.execute(tx);
 }
 
-function madeBy({ userId, event }: UserEvent): object[] {
+function madeBy({ userId, event }: UserEvent): GrantRow[] {
   if (event.type !== 'CreditsGranted') return [];
   const { amount, source, reason, reference, priority, expiresAt } = event.data;
   const named = { user_id: userId, revision: event.revision, source, reason, reference, priority };

@@ -1,9 +1,9 @@
-import { sql, type Transaction } from 'kysely';
+import { type Insertable, sql, type Transaction } from 'kysely';
 import { type Micro, plus, ZERO } from '../events/amounts.ts';
 import type { Recorded } from '../events/event-types.ts';
 import { sumOfLots } from '../events/legs.ts';
 import { appOf } from '../events/metadata.ts';
-import { type BigintColumn, jsonRows, microOf, type NullableTimeColumn, type TimeColumn } from './columns.ts';
+import { type BigintColumn, microOf, type NullableTimeColumn, rowsOf, type TimeColumn } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
 import { type UserEvent, userEvents } from './events-of.ts';
 
@@ -44,13 +44,40 @@ export type Reservation = {
   readonly settledAt: Date | null;
 };
 
+type ReservationRow = Omit<Insertable<ReservationsTable>, 'settled_at'> & { settled_at: null };
+
+const COLUMNS = {
+  user_id: 'text',
+  revision: 'bigint',
+  status: 'text',
+  amount: 'bigint',
+  taken: 'bigint',
+  released: 'bigint',
+  app: 'text',
+  app_id: 'text',
+  operation: 'text',
+  personal: 'text',
+  created_at: 'timestamptz',
+  expires_at: 'timestamptz',
+  settled_at: 'timestamptz',
+} as const;
+
+const SETTLED = {
+  user_id: 'text',
+  revision: 'bigint',
+  status: 'text',
+  taken: 'bigint',
+  released: 'bigint',
+  at: 'timestamptz',
+} as const;
+
 /** Writes new holds and settles old ones. A hold that ran out may still be settled by a late commit or release. */
 export async function applyReservations(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
   const accounts = userEvents(events);
   const made = accounts.flatMap(madeBy);
   if (made.length > 0) {
-    await sql`insert into read_model.reservations
-      select * from json_populate_recordset(null::read_model.reservations, ${jsonRows(made)})`.execute(tx);
+    await sql`insert into read_model.reservations (${sql.raw(Object.keys(COLUMNS).join(', '))})
+      select * from ${rowsOf(made, COLUMNS)}`.execute(tx);
   }
   const settled = new Map<string, Settled>();
   for (const one of accounts.flatMap(settledBy)) {
@@ -59,19 +86,18 @@ export async function applyReservations(tx: Transaction<ReadModels>, events: rea
     settled.set(key, { ...one, released: settled.get(key)?.released ?? one.released });
   }
   if (settled.size === 0) return;
-  await sql`update read_model.reservations r set status = s.status, taken = s.taken, settled_at = s.at,
-      released = case when r.status = 'expired' then r.released else s.released end
-    from json_to_recordset(${jsonRows([...settled.values()])}) as s (
-      user_id text, revision bigint, status text, taken bigint, released bigint, at timestamptz)
-    where r.user_id = s.user_id and r.revision = s.revision`.execute(tx);
+  await sql`update read_model.reservations h set status = r.status, taken = r.taken, settled_at = r.at,
+      released = case when h.status = 'expired' then h.released else r.released end
+    from ${rowsOf([...settled.values()], SETTLED)}
+    where h.user_id = r.user_id and h.revision = r.revision`.execute(tx);
 }
 
-function madeBy({ userId, event }: UserEvent): object[] {
+function madeBy({ userId, event }: UserEvent): ReservationRow[] {
   if (event.type !== 'CreditsReserved') return [];
   const { amount, appId, operation, personal, expiresAt } = event.data;
   const { at, actor } = event.metadata;
   const none = { taken: 0, released: 0, settled_at: null };
-  const whose = { user_id: userId, revision: event.revision, status: 'held', app: appOf(actor), app_id: appId };
+  const whose = { user_id: userId, revision: event.revision, status: 'held' as const, app: appOf(actor), app_id: appId };
   return [{ ...whose, ...none, amount, operation, personal, created_at: at, expires_at: expiresAt }];
 }
 

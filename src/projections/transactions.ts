@@ -5,7 +5,7 @@ import type { Recorded } from '../events/event-types.ts';
 import { sumOfLots } from '../events/legs.ts';
 import { availableChange } from '../events/lot-changes.ts';
 import { appOf } from '../events/metadata.ts';
-import { type BigintColumn, jsonRows, type NullableBigintColumn, type NullableTimeColumn, type TimeColumn } from './columns.ts';
+import { type BigintColumn, type NullableBigintColumn, type NullableTimeColumn, rowsOf, type TimeColumn } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
 import { type UserEvent, userEvents } from './events-of.ts';
 
@@ -112,13 +112,33 @@ function typeOfGrant(source: GrantSource): TransactionType {
   }
 }
 
+const COLUMNS = {
+  user_id: 'text',
+  revision: 'bigint',
+  type: 'text',
+  status: 'text',
+  amount: 'bigint',
+  balance_before: 'bigint',
+  balance_after: 'bigint',
+  app: 'text',
+  app_id: 'text',
+  operation: 'text',
+  reservation: 'bigint',
+  idempotency_key: 'text',
+  personal: 'text',
+  created_at: 'timestamptz',
+  completed_at: 'timestamptz',
+} as const;
+
+const SETTLED = { user_id: 'text', revision: 'bigint', status: 'text', at: 'timestamptz' } as const;
+
 /** Writes the transactions; a hold's own is completed by its commit, cancelled by its release or its end. */
 export async function applyTransactions(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
   const accounts = userEvents(events);
   const rows = accounts.flatMap((one) => transactionOf(one) ?? []);
   if (rows.length === 0) return;
-  await sql`insert into read_model.transactions
-    select * from json_populate_recordset(null::read_model.transactions, ${jsonRows(rows)})`.execute(tx);
+  await sql`insert into read_model.transactions (${sql.raw(Object.keys(COLUMNS).join(', '))})
+    select * from ${rowsOf(rows, COLUMNS)}`.execute(tx);
   // A hold that ran out and was settled late, both in one batch: its transaction ended when it ran out.
   const settled = new Map(
     accounts
@@ -127,9 +147,9 @@ export async function applyTransactions(tx: Transaction<ReadModels>, events: rea
       .map((one) => [`${one.user_id} ${one.revision}`, one]),
   );
   if (settled.size === 0) return;
-  await sql`update read_model.transactions t set status = s.status, completed_at = s.at
-    from json_to_recordset(${jsonRows([...settled.values()])}) as s (user_id text, revision bigint, status text, at timestamptz)
-    where t.user_id = s.user_id and t.revision = s.revision and t.status = 'pending'`.execute(tx);
+  await sql`update read_model.transactions t set status = r.status, completed_at = r.at
+    from ${rowsOf([...settled.values()], SETTLED)}
+    where t.user_id = r.user_id and t.revision = r.revision and t.status = 'pending'`.execute(tx);
 }
 
 function settledHolds({

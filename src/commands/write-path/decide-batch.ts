@@ -179,7 +179,17 @@ function writeEvents<State, Event extends LedgerEvent>(
     const { id, hash } = sealed;
     const record = { stream, revision, id, hash, type, data, metadata } as unknown as Recorded<Event>;
     const size = Buffer.byteLength(sealed.data) + Buffer.byteLength(sealed.metadata);
-    events.push({ stream, revision, type, data: sealed.data, metadata: sealed.metadata, hash, id, claims: metadata.claims, about });
+    events.push({
+      stream,
+      revision,
+      type,
+      data: sealed.data,
+      metadata: sealed.metadata,
+      hash,
+      id,
+      claims: metadata.claims,
+      about,
+    });
     recorded.push(record);
     end = advance(decider, end, record);
     bytes += size;

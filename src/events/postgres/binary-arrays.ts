@@ -8,7 +8,9 @@
  */
 
 const HEADER = 20;
-const TYPE = { bool: 16, bytea: 17, int8: 20, int4: 23, text: 25, uuid: 2950 } as const;
+const TYPE = { bool: 16, bytea: 17, int8: 20, int4: 23, text: 25, timestamptz: 1184, uuid: 2950 } as const;
+/** In ms since 1970. */
+const YEAR_2000 = Date.UTC(2000, 0, 1);
 
 function header(elementType: number, length: number, bodyLength: number): Buffer {
   const buffer = Buffer.allocUnsafe(length === 0 ? 12 : HEADER + bodyLength);
@@ -23,19 +25,19 @@ function header(elementType: number, length: number, bodyLength: number): Buffer
   return buffer;
 }
 
-/** A `text[]`. */
-export function textArray(values: readonly string[]): Buffer {
+/** A `text[]`; null elements allowed. */
+export function textArray(values: readonly (string | null)[]): Buffer {
   let length = 0;
   const lengths = values.map((value) => {
-    const bytes = Buffer.byteLength(value, 'utf8');
-    length += 4 + bytes;
+    const bytes = value === null ? -1 : Buffer.byteLength(value, 'utf8');
+    length += 4 + Math.max(bytes, 0);
     return bytes;
   });
   const buffer = header(TYPE.text, values.length, length);
   let offset = HEADER;
   values.forEach((value, index) => {
-    offset = buffer.writeInt32BE(lengths[index] ?? 0, offset);
-    offset += buffer.write(value, offset, 'utf8');
+    offset = buffer.writeInt32BE(lengths[index] ?? -1, offset);
+    if (value !== null) offset += buffer.write(value, offset, 'utf8');
   });
   return buffer;
 }
@@ -77,8 +79,18 @@ export function uuidArray(values: readonly string[]): Buffer {
 
 /** A `bigint[]` from safe integers; null elements allowed. */
 export function int8Array(values: readonly (number | null)[]): Buffer {
+  return eightBytes(TYPE.int8, values);
+}
+
+/** A `timestamptz[]` from ISO 8601 texts; null elements allowed. Postgres counts microseconds from the year 2000. */
+export function timeArray(values: readonly (string | null)[]): Buffer {
+  const micros = values.map((value) => (value === null ? null : (Date.parse(value) - YEAR_2000) * 1_000));
+  return eightBytes(TYPE.timestamptz, micros);
+}
+
+function eightBytes(type: number, values: readonly (number | null)[]): Buffer {
   const nulls = values.reduce<number>((count, value) => (value === null ? count + 1 : count), 0);
-  const buffer = header(TYPE.int8, values.length, values.length * 12 - nulls * 8);
+  const buffer = header(type, values.length, values.length * 12 - nulls * 8);
   let offset = HEADER;
   for (const value of values) {
     offset = buffer.writeInt32BE(value === null ? -1 : 8, offset);

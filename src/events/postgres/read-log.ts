@@ -1,12 +1,17 @@
-import { type Position, START, type Store } from '../store.ts';
+import { type Advance, type Position, START, type Store } from '../store.ts';
 import { int8Array, textArray } from './binary-arrays.ts';
 import type { Query } from './queries.ts';
 import { EVENT_COLUMNS, type EventRow, toPositioned, toStored } from './rows.ts';
 
 const LARGEST_REVISION = Number.MAX_SAFE_INTEGER;
 
+/** Which events stand behind a position, at most `limit`, in commit order. */
+export type ReadAdvances = (options: { readonly after: Position; readonly limit: number }) => Promise<readonly Advance[]>;
+
+type LogReader = Pick<Store, 'readStream' | 'readStreams' | 'readAll' | 'lastPosition'> & { readonly readAdvances: ReadAdvances };
+
 /** Reading streams and the whole log. */
-export function logReader(query: Query): Pick<Store, 'readStream' | 'readStreams' | 'readAll' | 'lastPosition'> {
+export function logReader(query: Query): LogReader {
   return {
     async readStream(stream, { from, direction = 'forward', limit }) {
       const forward = direction === 'forward';
@@ -40,6 +45,16 @@ export function logReader(query: Query): Pick<Store, 'readStream' | 'readStreams
         [after, limit],
       );
       return rows.map(toPositioned);
+    },
+
+    async readAdvances({ after, limit }) {
+      const rows = await query<Record<keyof Advance, string>>(
+        'read-advances',
+        `select s.name as stream, e.revision, e.id, e.position from ledger.events e join ledger.streams s on s.id = e.stream_id
+         where e.position > $1 order by e.position limit $2`,
+        [after, limit],
+      );
+      return rows.map(({ stream, revision, id, position }) => ({ stream, revision: Number(revision), id, position }));
     },
 
     async lastPosition(): Promise<Position> {

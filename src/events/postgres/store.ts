@@ -21,13 +21,13 @@ const NOTHING: Learnt = { missing: [], claimed: new Map() };
  */
 export function createPostgresStore({ pool, makeClient }: { pool: pg.Pool; makeClient: () => pg.Client }): Store {
   const query = queriesOn(pool);
-  const log = logReader(query);
+  const { readAdvances, ...log } = logReader(query);
   const facts = factReader(query);
 
   return {
     ...log,
     ...facts,
-    subscribe: (options) => follow(log.readAll, makeClient, options),
+    subscribe: (options) => follow(readAdvances, makeClient, options),
     async append(batches) {
       const appended = await appendGroup(pool, batches);
       return Promise.all(

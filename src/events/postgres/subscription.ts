@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { linkedAbort } from '../linked-abort.ts';
-import type { Position, PositionedEvent, Store } from '../store.ts';
+import type { Advance, Position } from '../store.ts';
+import type { ReadAdvances } from './read-log.ts';
 
 /** How long a reader that hears nothing waits before it looks all the same, in milliseconds. */
 const POLL = 1_000;
@@ -13,10 +14,10 @@ const RECONNECT = 250;
  * here, so nothing is passed over.
  */
 export async function* follow(
-  readAll: Store['readAll'],
+  readAdvances: ReadAdvances,
   makeClient: () => pg.Client,
   { after, limit, signal }: { after: Position; limit: number; signal: AbortSignal },
-): AsyncGenerator<readonly PositionedEvent[]> {
+): AsyncGenerator<readonly Advance[]> {
   // Who leaves without a word leaves no connection behind.
   const left = linkedAbort(signal);
   const bell = ring(makeClient, left.signal);
@@ -24,7 +25,7 @@ export async function* follow(
   try {
     while (!signal.aborted) {
       bell.reset();
-      const events = await readAll({ after: position, limit }).catch(() => undefined);
+      const events = await readAdvances({ after: position, limit }).catch(() => undefined);
       const last = events?.at(-1);
       if (events === undefined) await pause(RECONNECT, signal);
       else if (last === undefined) await bell.wait(POLL);
