@@ -65,8 +65,17 @@ export async function createContext(config: Config, overrides: { readonly log?: 
     };
   } catch (error) {
     await Promise.all([logPool.end(), lockPool.end(), readPool.end()]);
-    throw error instanceof pg.DatabaseError && /role "mana_credits_service"|does not exist/.test(error.message)
-      ? new Error('the database is not migrated: run `npm run migrate`', { cause: error })
-      : error;
+    throw isNotMigrated(error) ? new Error('the database is not migrated: run `npm run migrate`', { cause: error }) : error;
   }
+}
+
+/** https://www.postgresql.org/docs/current/errcodes-appendix.html: a table, or a schema, that isn't there. */
+const NOT_THERE: readonly unknown[] = ['42P01', '3F000'];
+/** What a connection is refused with whose settings name a role that isn't there. */
+const WRONG_SETTING = '22023';
+
+/** Whether an error says that migrations are missing, and not that DATABASE_URL names a wrong user or database. */
+function isNotMigrated(error: unknown): boolean {
+  if (!(error instanceof pg.DatabaseError)) return false;
+  return NOT_THERE.includes(error.code) || (error.code === WRONG_SETTING && error.message.includes(`"${SERVICE_ROLE}"`));
 }

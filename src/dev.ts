@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSigner } from 'fast-jwt';
 import pg from 'pg';
@@ -42,7 +42,7 @@ await runEntry(async () => {
   closeOnSignal(log, close);
   try {
     const config = readConfig({ DATABASE_URL: given['DATABASE_URL'] ?? (await openDatabase(home, opened)), ...env });
-    await migrate(config.migrationDatabaseUrl);
+    await migrate(config.migrationDatabaseUrl, config.databaseUrl);
     const context = await createContext(config, { log });
     opened.push(() => context.close());
     const welcomed = await welcome(context);
@@ -85,18 +85,28 @@ function readKeys(home: string): { serviceKey: string; jwtSecret: string } {
   const file = join(home, 'keys.json');
   try {
     mkdirSync(home, { recursive: true });
-    if (!existsSync(file)) {
-      const keys = { serviceKey: `mana_dev_${randomBytes(16).toString('hex')}`, jwtSecret: randomBytes(32).toString('hex') };
-      // Under another name first: a half-written file is never taken for a whole one.
-      writeFileSync(`${file}.new`, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600 });
-      renameSync(`${file}.new`, file);
-    }
+    if (!existsSync(file)) makeKeys(file);
     return JSON.parse(readFileSync(file, 'utf8')) as { serviceKey: string; jwtSecret: string };
   } catch (error) {
     throw new ConfigError(
       `The data folder ${home} can't be used (${(error as Error).message}): set DATA_DIR to another folder.`,
       { cause: error },
     );
+  }
+}
+
+/** Under another name first: a half-written file is never taken for a whole one, and of two at once the first counts. */
+function makeKeys(file: string): void {
+  const keys = { serviceKey: `mana_dev_${randomBytes(16).toString('hex')}`, jwtSecret: randomBytes(32).toString('hex') };
+  const made = `${file}.${randomBytes(6).toString('hex')}`;
+  writeFileSync(made, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600 });
+  try {
+    // A link, where a rename would put itself in another's place.
+    linkSync(made, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    rmSync(made);
   }
 }
 

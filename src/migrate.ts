@@ -4,9 +4,11 @@ import { runMigrations } from 'bullmq';
 import { Kysely, type Migration, Migrator, PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
 import { SERVICE_ROLE } from './database.ts';
-import { QUEUE_SCHEMA } from './workers/queues.ts';
+import { QUEUE_NAME, QUEUE_SCHEMA } from './workers/queues.ts';
 
 const FOLDER = join(import.meta.dirname, '..', 'migrations');
+/** Held while the queue is migrated: rights that two processes give at once collide. */
+const QUEUE_LOCK = 7_041_855;
 
 /**
  * Brings a database up to date: our own numbered SQL files, each once, in order, in a transaction; then the tables of
@@ -14,16 +16,26 @@ const FOLDER = join(import.meta.dirname, '..', 'migrations');
  * database.
  */
 export async function migrate(url: string, serviceUrl = url): Promise<readonly string[]> {
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: url, max: 2 }) }) });
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: migrationPool(url) }) });
   try {
     const { error, results = [] } = await new Migrator({ db, provider: { getMigrations } }).migrateToLatest();
     const failed = results.find(({ status }) => status === 'Error');
-    if (error !== undefined) throw new Error(`migration ${failed?.migrationName ?? ''} failed`, { cause: error });
+    const what = failed === undefined ? 'the migration' : `migration ${failed.migrationName}`;
+    if (error !== undefined) throw new Error(`${what} failed`, { cause: error });
     await migrateQueue(url, decodeURIComponent(new URL(serviceUrl).username));
     return results.map(({ migrationName }) => migrationName);
   } finally {
     await db.destroy();
   }
+}
+
+/** As the migrating user, without the service's role and its limits of time. */
+function migrationPool(url: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString: url, max: 2 });
+  // Whoever waits on a connection that breaks is told; without listeners it would end the process besides.
+  pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
+  return pool;
 }
 
 async function getMigrations(): Promise<Record<string, Migration>> {
@@ -35,23 +47,42 @@ async function getMigrations(): Promise<Record<string, Migration>> {
   return Object.fromEntries(await Promise.all(entries));
 }
 
-/** The queue brings its own migrations; the service's role works its tables, and makes the sequence of each queue. */
+/**
+ * The queue brings its own migrations. What it would make later, at its first use, is made here as well: the service's
+ * role works its tables and can make nothing beside them.
+ */
 async function migrateQueue(url: string, serviceUser: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   client.on('error', () => undefined);
   await client.connect();
   try {
+    // Goes with the connection.
+    await client.query('select pg_advisory_lock($1)', [QUEUE_LOCK]);
     await runMigrations(client, QUEUE_SCHEMA);
+    // BullMQ makes the sequence of a queue's job ids when the first is drawn, under a lock of its own.
+    await client.query(`select ${QUEUE_SCHEMA}.next_job_id($1)`, [QUEUE_NAME]);
     await client.query(`
-      grant usage, create on schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE};
+      revoke create on schema ${QUEUE_SCHEMA} from ${SERVICE_ROLE};
+      grant usage on schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE};
       grant select, insert, update, delete on all tables in schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE};
       grant usage on all sequences in schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE};
       grant execute on all functions in schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE}`);
-    // Whoever the service logs in as may take its role; the migrating user has it already.
-    if (serviceUser !== '' && serviceUser !== client.user) {
-      await client.query(`grant ${SERVICE_ROLE} to ${pg.escapeIdentifier(serviceUser)}`);
-    }
+    await letTakeRole(client, serviceUser);
   } finally {
     await client.end();
   }
+}
+
+/**
+ * Whoever the service logs in as may take its role; the migrating user has it already. Where somebody else has seen to
+ * it, the migrating user needs no right to.
+ */
+async function letTakeRole(client: pg.Client, user: string): Promise<void> {
+  if (user === '' || user === client.user) return;
+  // Before Postgres 16 all members of a role may take it.
+  const { rows } = await client.query<{ may: boolean }>(
+    `select pg_has_role($1, $2, case when current_setting('server_version_num')::int < 160000 then 'member' else 'set' end) as may`,
+    [user, SERVICE_ROLE],
+  );
+  if (rows[0]?.may !== true) await client.query(`grant ${SERVICE_ROLE} to ${pg.escapeIdentifier(user)}`);
 }

@@ -43,10 +43,17 @@ export async function runEntry(main: () => Promise<void>): Promise<void> {
   }
 }
 
+/**
+ * What Postgres says of a user, password or database that it doesn't let in, or of a role that the user may not take:
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+const REFUSED: readonly string[] = ['28000', '28P01', '3D000', '42501'];
+
 function messageOf(error: unknown): string {
   if (error instanceof ConfigError) return error.message;
   const { code, port, message, cause } = error as { code?: string; port?: number; message?: string; cause?: { code?: unknown } };
   if (code === 'EADDRINUSE') return `Port ${port} is in use: stop what listens there, or set PORT to another.`;
+  if (code !== undefined && REFUSED.includes(code)) return `Postgres refuses the DATABASE_URL (${message ?? code}).`;
   if (code === 'ECONNREFUSED') return `Nothing answers at the DATABASE_URL (${message || 'connection refused'}).`;
   // What a server or the system said is why; a program's exit code says nothing.
   if (typeof cause?.code === 'string') return `${message ?? ''}: ${messageOf(cause)}`;

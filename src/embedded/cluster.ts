@@ -1,25 +1,16 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { type Account, canReach, postgresAccount } from './account.ts';
 import { type Binaries, postgresBinaries, SHARED_FOLDER } from './binaries.ts';
+import { makeFolder } from './make-folder.ts';
+import { type DataFolder, disown, findServer, type Found, USER } from './running.ts';
 
 const run = promisify(execFile);
 
-const USER = 'mana';
 const PASSWORD_FILE = 'mana-password';
 const START_WITHIN_S = 30;
 
@@ -42,16 +33,21 @@ export type Cluster = {
 
 /**
  * Starts Postgres on a folder below `home`, which keeps its data: makes it the first time, and takes over a server
- * that a killed process left running. Rejects with a message for people.
+ * that a killed process left running, or that another process starts at the same time. Rejects with a message for people.
  */
 export async function startCluster(home: string): Promise<Cluster> {
   const account = postgresAccount();
-  const binaries = postgresBinaries(account);
+  const binaries = await postgresBinaries(account);
   const folder = dataFolder(resolve(home), account);
-  if (!existsSync(join(folder, 'PG_VERSION'))) await create(folder, account, binaries);
+  await makeFolder(folder, {
+    isWhole: () => existsSync(join(folder, 'PG_VERSION')),
+    fill: (making) => create(making, account, binaries),
+  });
 
-  const port = (await runningPort(folder, account, binaries)) ?? (await start(folder, account, binaries));
   const password = readFileSync(join(folder, PASSWORD_FILE), 'utf8').trim();
+  const data = { folder, account, binaries, password };
+  const found = await findServer(data);
+  const port = found.kind === 'running' ? found.port : await start(data, found);
   return {
     url: (database) => `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`,
     stop: async () => {
@@ -74,11 +70,8 @@ function dataFolder(home: string, account: Account): string {
   return elsewhere;
 }
 
-/** Makes the folder under another name first: a half-made one is never taken for a whole. */
-async function create(folder: string, account: Account, { initdb }: Binaries): Promise<void> {
-  const making = `${folder}.making`;
-  rmSync(making, { recursive: true, force: true });
-  mkdirSync(making, { recursive: true, mode: 0o700 });
+/** Fills an empty folder with a new cluster and its password. */
+async function create(making: string, account: Account, { initdb }: Binaries): Promise<void> {
   const passwordFile = join(dirname(making), `.${randomBytes(6).toString('hex')}`);
   const password = randomBytes(18).toString('base64url');
   writeFileSync(passwordFile, password, { mode: 0o600 });
@@ -88,8 +81,6 @@ async function create(folder: string, account: Account, { initdb }: Binaries): P
     const how = ['--auth=scram-sha-256', `--username=${USER}`, `--pwfile=${passwordFile}`, '--encoding=UTF8', '--no-locale'];
     await run(initdb, ['-D', making, ...how], { ...account, cwd: making });
     renameSync(passwordFile, join(making, PASSWORD_FILE));
-    chmodSync(making, 0o700);
-    renameSync(making, folder);
   } finally {
     rmSync(passwordFile, { force: true });
   }
@@ -99,32 +90,25 @@ function own(path: string, { uid, gid }: Account): void {
   if (uid !== undefined && gid !== undefined) chownSync(path, uid, gid);
 }
 
-/** The port of a server that runs on this folder already. */
-async function runningPort(folder: string, account: Account, { pgCtl }: Binaries): Promise<number | undefined> {
-  try {
-    await run(pgCtl, ['status', '-D', folder], { ...account, cwd: folder });
-  } catch {
-    return undefined;
-  }
-  // https://www.postgresql.org/docs/current/storage-file-layout.html: the port stands in the fourth line.
-  const line = readFileSync(join(folder, 'postmaster.pid'), 'utf8').split('\n')[3];
-  return line === undefined || line === '' ? undefined : Number(line);
-}
-
-async function start(folder: string, account: Account, { pgCtl }: Binaries): Promise<number> {
+/** Starts the server; returns its port. */
+async function start(data: DataFolder, found: Found): Promise<number> {
+  const { folder, account, binaries } = data;
   const port = await freePort();
   const log = join(folder, 'server.log');
   const settings = Object.entries({ ...SETTINGS, port: String(port) }).map(([name, value]) => `-c ${name}='${value}'`);
+  const how = ['-w', '-t', String(START_WITHIN_S), '-l', log, '-o', settings.join(' ')];
+  const putBack = found.kind === 'left' ? disown(folder, found.file) : undefined;
   try {
-    await run(pgCtl, ['start', '-D', folder, '-w', '-t', String(START_WITHIN_S), '-l', log, '-o', settings.join(' ')], {
-      ...account,
-      cwd: folder,
-    });
+    await run(binaries.pgCtl, ['start', '-D', folder, ...how], { ...account, cwd: folder });
+    return port;
   } catch (error) {
+    putBack?.();
+    // Two that start at once are one server: Postgres itself lets the second go no further.
+    const other = await findServer(data);
+    if (other.kind === 'running') return other.port;
     const tail = existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n').slice(-3).join('\n') : String(error);
     throw new Error(`Postgres does not start on ${folder}:\n${tail}`, { cause: error });
   }
-  return port;
 }
 
 function freePort(): Promise<number> {

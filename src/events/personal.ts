@@ -58,14 +58,25 @@ export function createPersonal(pool: pg.Pool): Personal {
     return row;
   }
 
-  async function keysById(ids: readonly string[]): Promise<void> {
-    const unknown = [...new Set(ids)].filter((id) => !byId.has(id));
-    if (unknown.length === 0) return;
+  /** Keys for one call, without those that are gone. What is kept at hand may leave it at any moment. */
+  async function keysById(ids: readonly string[]): Promise<ReadonlyMap<string, Buffer>> {
+    const found = new Map<string, Buffer>();
+    const unknown: string[] = [];
+    for (const id of new Set(ids)) {
+      const key = byId.get(id);
+      if (key === undefined) unknown.push(id);
+      else found.set(id, key);
+    }
+    if (unknown.length === 0) return found;
     const { rows } = await pool.query<{ id: string; key: Buffer }>(
       'select id, key from ledger.personal_keys where id = any ($1::uuid[]) and key is not null',
       [unknown],
     );
-    for (const row of rows) byId.set(row.id, row.key);
+    for (const { id, key } of rows) {
+      byId.set(id, key);
+      found.set(id, key);
+    }
+    return found;
   }
 
   return {
@@ -81,9 +92,9 @@ export function createPersonal(pool: pg.Pool): Personal {
 
     async open(sealed) {
       if (sealed.every(({ ciphertext }) => ciphertext === null)) return sealed.map(() => null);
-      await keysById(sealed.flatMap(({ ciphertext }) => keyIdOf(ciphertext) ?? []));
+      const keys = await keysById(sealed.flatMap(({ ciphertext }) => keyIdOf(ciphertext) ?? []));
       return sealed.map(({ stream, ciphertext }) => {
-        const key = byId.get(keyIdOf(ciphertext) ?? '');
+        const key = keys.get(keyIdOf(ciphertext) ?? '');
         return ciphertext === null || key === undefined ? null : decrypt(key, stream, ciphertext);
       });
     },

@@ -8,7 +8,10 @@ import type { ReadDatabase } from '../projections/database.ts';
 import { pause } from './leader.ts';
 
 const TOGETHER = 500;
-/** In ms: how long the expirer rests at the most, and how soon it looks again where it has just written. */
+/**
+ * In ms: how long the expirer rests at the most, and lets a user rest whom it has asked for; and how soon it looks again
+ * where it has just written.
+ */
 const REST = 1_000;
 const AGAIN = 100;
 
@@ -25,15 +28,28 @@ export async function expireDue(
   }: { readonly db: ReadDatabase; readonly accounts: Accounts; readonly clock: Clock; readonly log: Logger },
   signal: AbortSignal,
 ): Promise<void> {
+  // Whose row stands still seems due all the while: a projection behind, or an account that can't be read.
+  let askedAt: ReadonlyMap<string, number> = new Map();
   while (!signal.aborted) {
     const now = clock.now();
     const { users, next } = await findDue(db, new Date(now), TOGETHER);
-    const outcomes = await Promise.allSettled(users.map((user) => accounts.execute(expireCommand(user))));
+    const round = performance.now();
+    const rested = users.filter((user) => round - (askedAt.get(user) ?? Number.NEGATIVE_INFINITY) >= REST);
+    askedAt = new Map([
+      ...users.map((user): [string, number] => [user, askedAt.get(user) ?? round]),
+      ...rested.map((user): [string, number] => [user, round]),
+    ]);
+    const outcomes = await Promise.allSettled(rested.map((user) => accounts.execute(expireCommand(user))));
     for (const outcome of outcomes)
       if (outcome.status === 'rejected') log.warn({ err: outcome.reason as Error }, 'an expiry has to wait');
-    const untilNext = next === null ? REST : Math.max(next.getTime() - now, AGAIN);
-    await pause(users.length > 0 ? AGAIN : Math.min(untilNext, REST), signal);
+    await pause(restAfter({ due: users.length, asked: rested.length, untilNext: next && next.getTime() - now }), signal);
   }
+}
+
+/** In ms, from how many users are due, how many of them were asked for now, and how long until the next is due. */
+function restAfter({ due, asked, untilNext }: { due: number; asked: number; untilNext: number | null }): number {
+  if (asked > 0) return AGAIN;
+  return due > 0 || untilNext === null ? REST : Math.min(Math.max(untilNext, AGAIN), REST);
 }
 
 function expireCommand(user: string) {

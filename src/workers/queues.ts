@@ -8,7 +8,8 @@ import type { Signal } from '../projections/project.ts';
 /** The schema in which the queue keeps its tables, where it runs on Postgres. */
 export const QUEUE_SCHEMA = 'queue';
 
-const NAME = 'signals';
+/** The one queue; on Postgres its sequence of job ids is made with the tables. */
+export const QUEUE_NAME = 'signals';
 
 /** Signals that one job carries at the most. */
 const SIGNALS_TOGETHER = 500;
@@ -42,13 +43,13 @@ export type SignalQueue = {
 export function openQueue(connection: QueueConnection, log: Logger): SignalQueue {
   const queue =
     connection.kind === 'redis'
-      ? new Queue(NAME, { connection: { url: connection.url } })
-      : new Queue(NAME, { connection: postgresOptions(connection) }, createPostgresBackend);
+      ? new Queue(QUEUE_NAME, { connection: { url: connection.url } })
+      : new Queue(QUEUE_NAME, { connection: postgresOptions(connection) }, createPostgresBackend);
   queue.on('error', (error) => log.warn({ err: error }, 'queue'));
   return {
     async send(partitions) {
       const jobs = partitions.flatMap((signals) =>
-        chunks(signals).map((chunk) => ({ name: NAME, data: { signals: chunk }, opts: JOB })),
+        chunks(signals).map((chunk) => ({ name: QUEUE_NAME, data: { signals: chunk }, opts: JOB })),
       );
       if (jobs.length > 0) await queue.addBulk(jobs);
     },
@@ -66,17 +67,21 @@ export function workQueue(
   const worker =
     connection.kind === 'redis'
       ? // A worker waits for Redis as long as it takes: https://docs.bullmq.io/guide/going-to-production
-        new Worker(NAME, work, { connection: { url: connection.url, maxRetriesPerRequest: null }, concurrency })
-      : new Worker(NAME, work, { connection: postgresOptions(connection), concurrency }, createPostgresBackend);
+        new Worker(QUEUE_NAME, work, { connection: { url: connection.url, maxRetriesPerRequest: null }, concurrency })
+      : new Worker(QUEUE_NAME, work, { connection: postgresOptions(connection), concurrency }, createPostgresBackend);
   worker.on('error', (error) => log.warn({ err: error }, 'queue'));
   worker.on('failed', (_, error) => log.warn({ err: error }, 'a projection job failed'));
   return { close: () => worker.close() };
 }
 
-/** Asks the queue's server for a sign of life, on a connection of its own. Rejects where there is none. */
+/**
+ * Asks whether the queue can be used: its server for a sign of life, on a connection of its own, or Postgres for its
+ * table. Rejects where it can't.
+ */
 export async function pingQueue(connection: QueueConnection, pool: pg.Pool): Promise<void> {
   if (connection.kind === 'postgres') {
-    await pool.query('select 1');
+    // Reads no row: that the table is there, and that we may read it, is found out before.
+    await pool.query(`select from ${QUEUE_SCHEMA}.job limit 0`);
     return;
   }
   const redis = new Redis(connection.url, {

@@ -37,6 +37,17 @@ function expectUnauthorized({ status, body }: Answer): void {
   expect(status).toBe(401);
 }
 
+function expectAuthUnavailable({ status, headers, body }: Answer): void {
+  expect(body).toEqual({
+    statusCode: 503,
+    error: 'auth_unavailable',
+    message: expect.any(String),
+    requestId: expect.any(String),
+  });
+  expect(status).toBe(503);
+  expect(headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
+}
+
 /** Lets time pass for what measures it, so that nobody has to wait. */
 const elapsed = performance.now.bind(performance);
 function passTime(milliseconds: number): void {
@@ -136,13 +147,26 @@ describe('users of an auth service', () => {
     try {
       passTime(3_600_000);
       expect((await withToken(await auth.sign('RS256', 'during'))).status).toBe(200);
-      expectUnauthorized(await withToken(await auth.sign('RS256', 'during', { header: { kid: 'made-up' } })));
+      // The key may be one that the auth service has made meanwhile: nobody here can tell.
+      expectAuthUnavailable(await withToken(await auth.sign('RS256', 'during', { header: { kid: 'made-up' } })));
       expect((await withToken(await auth.sign('EdDSA', 'during'))).status).toBe(200);
     } finally {
       await auth.comeBack();
     }
     passTime(7_200_000);
     expect((await withToken(await auth.sign('RS256', 'after'))).status).toBe(200);
+    expectUnauthorized(await withToken(await auth.sign('RS256', 'after', { header: { kid: 'made-up' } })));
+  });
+
+  it('are known by a key that was withdrawn for ten minutes at the most, though their token was seen before', async () => {
+    const token = await auth.sign('RS256', 'withdrawn');
+    passTime(8_000_000);
+    expect((await withToken(token)).status).toBe(200);
+    await auth.rotate();
+    passTime(8_000_000 + 590_000);
+    expect((await withToken(token)).status).toBe(200);
+    passTime(8_000_000 + 610_000);
+    expectUnauthorized(await withToken(token));
   });
 
   it('do not make the auth service answer for every key that somebody makes up', async () => {
@@ -174,6 +198,25 @@ describe('users without an auth service', () => {
 
   it('are refused with a token of an auth service', async () => {
     expectUnauthorized(await withToken(await auth.sign('EdDSA', 'u'), service));
+  });
+});
+
+describe('users of a setup with an auth service and a secret', () => {
+  let both: Service;
+
+  beforeAll(async () => {
+    both = await startService({ databaseUrl: database.url, env: { MANA_AUTH_URL: auth.url } });
+  });
+
+  afterAll(() => both?.close());
+
+  it.each([
+    ['the secret, in our own name', 200, () => localToken('u')],
+    ['the secret, in the name of the auth service', 401, () => localToken('u', auth.url)],
+    ['a key of the auth service, in its name', 200, () => auth.sign('EdDSA', 'u')],
+    ['a key of the auth service, in our name', 401, () => auth.sign('EdDSA', 'u', { claims: { iss: 'mana-credits' } })],
+  ])('whose token was signed with %s, get %i', async (_, expected, make) => {
+    expect((await withToken(await make(), both)).status).toBe(expected);
   });
 });
 

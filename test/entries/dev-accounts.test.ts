@@ -18,8 +18,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { canReach } from '../../src/embedded/account.ts';
 import { SHARED_FOLDER } from '../../src/embedded/binaries.ts';
 import { granted } from '../support/api-client.ts';
+import { makeHome } from '../support/own-cluster.ts';
 import { killAll, postgresOn, ROOT } from './children.ts';
-import { type Dev, killPostgres, makeHome, ready, removeHome, startDevChild } from './dev-process.ts';
+import { type Dev, killPostgres, ready, removeHome, startDevChild } from './dev-process.ts';
 
 /* The development command as root and as a user without rights. Only root can be both. */
 

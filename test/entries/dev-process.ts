@@ -1,6 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { vi } from 'vitest';
 import { type ApiClient, createApiClient } from '../support/api-client.ts';
 import { type Child, type Start, postgresOn, startChild } from './children.ts';
@@ -39,13 +37,6 @@ export async function ready(child: Child): Promise<Dev> {
       .split('\n')
       .filter((line) => line.includes('curl ')),
   };
-}
-
-/** A folder that Postgres' account can reach, for data folders. */
-export function makeHome(): string {
-  const home = mkdtempSync(join(tmpdir(), 'mana-dev-'));
-  chmodSync(home, 0o755);
-  return home;
 }
 
 /** Ends what is left of a data folder, whatever a test did. */

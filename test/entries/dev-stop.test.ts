@@ -2,8 +2,9 @@ import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { giveCredits, granted } from '../support/api-client.ts';
+import { makeHome } from '../support/own-cluster.ts';
 import { killAll, postgresOn } from './children.ts';
-import { type Dev, makeHome, ready, removeHome, startDevChild } from './dev-process.ts';
+import { type Dev, ready, removeHome, startDevChild } from './dev-process.ts';
 
 /* A stop in the middle of work: what was accepted is answered, and what was answered is kept. */
 

@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { granted } from '../support/api-client.ts';
+import { makeHome } from '../support/own-cluster.ts';
 import { isRunning, killAll, postgresOn } from './children.ts';
-import { type Dev, killPostgres, makeHome, ready, removeHome, startDevChild, stopped } from './dev-process.ts';
+import { type Dev, killPostgres, ready, removeHome, startDevChild, stopped } from './dev-process.ts';
 
 const USE = '/api/v1/credits/use';
 
@@ -88,6 +89,26 @@ describe('npm start', { timeout: 120_000 }, () => {
     expect(second.stdout()).toBe('');
     expect(await useOne(first)).toBe(92);
     await stop(first);
+  });
+
+  it('lets one of two win that start on a new folder at once, and tells the other', async () => {
+    const shared = join(folder, 'at-once');
+    const children = [startDevChild(shared), startDevChild(shared)];
+    const started = await Promise.allSettled(children.map(ready));
+    const winners = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const losers = children.filter((_, index) => started[index]?.status === 'rejected');
+    expect([winners.length, losers.length]).toEqual([1, 1]);
+    expect(await losers[0]?.ended()).toEqual({ code: 1, signal: null });
+    expect(losers[0]?.stderr()).toMatch(`The data folder ${shared} is in use by another mana-credits`);
+
+    const [winner] = winners as [Dev];
+    expect(await useOne(winner)).toBe(99);
+    // The keys that it has printed are those that the next start will print.
+    expect(readFileSync(join(shared, 'keys.json'), 'utf8')).toContain(winner.serviceKey);
+    expect(readdirSync(shared).toSorted()).toEqual(['keys.json', 'postgres']);
+    winner.child.kill('SIGTERM');
+    expect(await winner.child.ended()).toEqual({ code: 0, signal: null });
+    expect(postgresOn(shared)).toBeUndefined();
   });
 
   it('closes everything on Ctrl-C, which reaches all processes of a terminal and is handed on besides', async () => {

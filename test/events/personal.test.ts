@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type pg from 'pg';
 import { servicePool } from '../../src/database.ts';
 import { createPersonal } from '../../src/events/personal.ts';
@@ -14,6 +14,11 @@ let pool: pg.Pool;
 beforeAll(async () => {
   database = await createTestDatabase();
   pool = servicePool(database.url, 'personal', 4);
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
 });
 
 afterAll(async () => {
@@ -62,6 +67,28 @@ test('where the key is gone the words are null, and others’ stay', async () =>
   expect(later?.split('.')[1]).not.toBe(erased?.split('.')[1]);
 });
 
+test('a word whose key was at hand when the call began is read, though the key’s time runs out on the way', async () => {
+  const passTime = holdTime();
+  const writer = createPersonal(pool);
+  const sealed = [
+    { stream: STREAM, ciphertext: await writer.seal('ada', STREAM, WORDS) },
+    { stream: 'account-dora', ciphertext: await writer.seal('dora', 'account-dora', WORDS) },
+  ];
+  const slow: Pick<pg.Pool, 'query'> = Object.create(pool, {
+    query: {
+      value: async (text: string, values: unknown[]) => {
+        const result = await pool.query(text, values);
+        passTime(2_000);
+        return result;
+      },
+    },
+  });
+  const reader = createPersonal(slow as pg.Pool);
+  expect(await reader.open(sealed.slice(0, 1))).toEqual([WORDS]);
+  passTime(29_000);
+  expect(await reader.open(sealed)).toEqual([WORDS, WORDS]);
+});
+
 test('a request hash tells the same request from another, under whichever secret it was made', async () => {
   const request = { type: 'UseCredits', body: { userId: 'ada', amount: 3 } };
   const before = (await createRequestHashes(pool)).of(request);
@@ -85,3 +112,15 @@ test('the service can neither change nor remove a secret or a key', async () => 
     await expect(pool.query(`update ledger.${table} set created_at = now()`)).rejects.toThrow('permission denied');
   }
 });
+
+/** Time passes when it is told to, so that nobody has to wait for it. */
+function holdTime(): (milliseconds: number) => void {
+  let now = performance.now();
+  vi.spyOn(performance, 'now').mockImplementation(() => now);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  return (milliseconds) => {
+    now += milliseconds;
+    // The cache of keys looks at the clock once a millisecond.
+    vi.advanceTimersByTime(1);
+  };
+}

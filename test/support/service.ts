@@ -71,12 +71,12 @@ export async function startService({
   };
 }
 
-/** A token as a setup without an auth service signs it. */
-export async function localToken(sub: string): Promise<string> {
+/** A token as a setup without an auth service signs it, but for its issuer where one is named. */
+export async function localToken(sub: string, issuer = 'mana-credits'): Promise<string> {
   return new SignJWT({ role: 'user' })
     .setProtectedHeader({ alg: 'HS256' })
     .setSubject(sub)
-    .setIssuer('mana-credits')
+    .setIssuer(issuer)
     .setAudience('mana')
     .setExpirationTime('1h')
     .sign(new TextEncoder().encode(JWT_SECRET));

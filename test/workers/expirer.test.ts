@@ -1,5 +1,6 @@
 import { afterEach, expect, it } from 'vitest';
 import { pino } from 'pino';
+import type { Accounts } from '../../src/commands/account-decider.ts';
 import { findBalance } from '../../src/projections/balances.ts';
 import { findReservation } from '../../src/projections/reservations.ts';
 import { expireDue } from '../../src/workers/expirer.ts';
@@ -18,11 +19,17 @@ afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
 });
 
-/** An expirer with a write path of its own. */
-async function startExpirer(): Promise<void> {
+/** An expirer with a write path of its own; `heard` is told of each stream that it issues a command for. */
+async function startExpirer(heard: (stream: string) => void = () => undefined): Promise<void> {
   const ledger = await openLedger(bench.database.url);
   const stop = new AbortController();
-  const running = expireDue({ ...ledger.context, log }, stop.signal);
+  const accounts: Accounts = {
+    execute(envelope) {
+      heard(envelope.stream);
+      return ledger.context.accounts.execute(envelope);
+    },
+  };
+  const running = expireDue({ ...ledger.context, accounts, log }, stop.signal);
   closing.push(async () => {
     stop.abort();
     await running;
@@ -86,6 +93,34 @@ it('writes one event for each end, though the read model does not follow', async
   await projectFully(bench.ledger.context, [{ stream: other.stream, revision: 2 }]);
   await eventually(async () => expect(await expiredOf('not followed either')).toHaveLength(1));
   expect(await expiredOf('not followed')).toHaveLength(1);
+});
+
+it('asks for who stays due once a second, though others fall due all the while', async () => {
+  const stuck = bench.ledger.account('stuck');
+  await stuck.grant(credits(5));
+  await stuck.reserve(credits(2), { ttl: 1 });
+  await projectAll();
+  // Nobody applies what it writes: this one seems due for as long as it runs.
+  const asked: number[] = [];
+  const others = new Set<string>();
+  await startExpirer((stream) => {
+    if (stream === stuck.stream) asked.push(performance.now());
+    else others.add(stream);
+  });
+  let made = 0;
+  await eventually(async () => {
+    made += 1;
+    const other = bench.ledger.account(`in between ${made}`);
+    await other.grant(credits(5));
+    await other.reserve(credits(2), { ttl: 1 });
+    await projectFully(bench.ledger.context, [{ stream: other.stream, revision: 2 }]);
+    expect(asked.length).toBeGreaterThanOrEqual(4);
+  });
+  const gaps = asked.slice(1).map((at, index) => at - (asked[index] ?? 0));
+  expect(Math.min(...gaps)).toBeGreaterThan(900);
+  expect(Math.max(...gaps)).toBeLessThan(10_000);
+  // Who is new is not kept waiting by who comes back.
+  expect([...others].filter((stream) => stream.includes('in between')).length).toBeGreaterThan(asked.length);
 });
 
 it('changes no decision when it is late or does not run at all', async () => {

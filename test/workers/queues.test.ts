@@ -1,4 +1,5 @@
 import { afterEach, expect, it } from 'vitest';
+import { servicePool } from '../../src/database.ts';
 import { expectAsFolded } from '../projections/projecting.ts';
 import { useLedger } from '../support/ledger.ts';
 import { caughtUp, eventually, names, openWorkers, work } from './working.ts';
@@ -87,4 +88,30 @@ it('connections of the queue that are cut are made again', async () => {
   await caughtUp(database.superuser);
   await closeAll();
   await expectAsFolded(ledger.context, database.superuser);
+});
+
+it('the service works the queue’s tables, and can make nothing beside them', async () => {
+  const pool = servicePool(bench.database.url, 'makes nothing', 1);
+  try {
+    for (const what of ['table queue.mine ()', 'sequence queue.mine', 'view queue.mine as select 1']) {
+      await expect(pool.query(`create ${what}`)).rejects.toMatchObject({ code: '42501' });
+    }
+  } finally {
+    await pool.end();
+  }
+});
+
+it.each([
+  ['table', 'alter table queue.job rename to job_elsewhere', 'alter table queue.job_elsewhere rename to job'],
+  ['schema', 'alter schema queue rename to queue_elsewhere', 'alter schema queue_elsewhere rename to queue'],
+])('is not said to be reachable where its %s is gone', async (_, remove, bringBack) => {
+  const { database, ledger } = bench;
+  await ledger.context.pingQueue();
+  await database.superuser.query(remove);
+  try {
+    await expect(ledger.context.pingQueue()).rejects.toMatchObject({ code: '42P01' });
+  } finally {
+    await database.superuser.query(bringBack);
+  }
+  await ledger.context.pingQueue();
 });
