@@ -118,12 +118,6 @@ begin
       select array_agg(m.id order by m.batch), array_agg(m.batch order by m.batch) into v_ids, v_batches from moved m;
 
       if array_length(v_batches, 1) = array_length(p_streams, 1) then
-        perform pg_advisory_xact_lock(7041851);
-        select coalesce(max(e.position), 0) into base_position from ledger.events e;
-        insert into ledger.events (position, stream_id, revision, id, type, data, metadata, hash)
-          select base_position + e.ord, v_ids[e.batch], e.revision, e.id, e.type, e.data, e.metadata, e.hash
-          from unnest(p_batches, p_revisions, p_ids, p_types, p_data, p_metadata, p_hashes)
-            with ordinality as e (batch, revision, id, type, data, metadata, hash, ord);
         insert into ledger.claims (stream_id, claim, revision)
           select v_ids[c.batch], c.claim, c.revision
           from unnest(p_claim_batches, p_claim_revisions, p_claims) as c (batch, revision, claim);
@@ -133,6 +127,13 @@ begin
             from unnest(p_link_batches, p_link_revisions, p_abouts) as k (batch, revision, about)
             on conflict (stream_id, about) do update set revision = excluded.revision;
         end if;
+        -- Last, since everybody else waits for it from here to the commit.
+        perform pg_advisory_xact_lock(7041851);
+        select coalesce(max(e.position), 0) into base_position from ledger.events e;
+        insert into ledger.events (position, stream_id, revision, id, type, data, metadata, hash)
+          select base_position + e.ord, v_ids[e.batch], e.revision, e.id, e.type, e.data, e.metadata, e.hash
+          from unnest(p_batches, p_revisions, p_ids, p_types, p_data, p_metadata, p_hashes)
+            with ordinality as e (batch, revision, id, type, data, metadata, hash, ord);
         perform pg_notify('ledger_appended', '');
         heads := p_expected;
         accepted := array_fill(true, array[array_length(p_streams, 1)]);
