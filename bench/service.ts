@@ -114,7 +114,7 @@ type Child = { readonly pid: number; readonly exited: () => boolean; stop(): Pro
 /** One of the project's entries in a process of its own. One that ends by itself says so on standard error. */
 function startChild(entry: string, settings: Readonly<Record<string, string>>, flags: readonly string[] = []): Child {
   const { DATABASE_URL: _, REDIS_URL: __, MANA_AUTH_URL: ___, ...inherited } = process.env;
-  const child: ChildProcess = spawn(process.execPath, ['--max-semi-space-size=32', ...flags, '--import', 'tsx', entry], {
+  const child: ChildProcess = spawn(process.execPath, ['--max-semi-space-size=16', ...flags, '--import', 'tsx', entry], {
     cwd: ROOT,
     env: { ...inherited, ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],

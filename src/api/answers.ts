@@ -32,8 +32,8 @@ export function balanceAnswer(userId: string, amounts: Amounts, expiring: Expiri
 export function balanceOfState(userId: string, account: Account, revision: number) {
   const lots = account.status === 'open' ? account.lots : [];
   const expiring = lots
-    .flatMap(({ available, expiresAt }) =>
-      expiresAt === null || available === 0 ? [] : [{ amount: available, at: new Date(expiresAt) }],
+    .flatMap(({ free, frozen, expiresAt }) =>
+      expiresAt === null || free === 0 || frozen ? [] : [{ amount: free, at: new Date(expiresAt) }],
     )
     .toSorted((a, b) => a.at.getTime() - b.at.getTime())
     .slice(0, MAX_EXPIRING);

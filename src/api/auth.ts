@@ -125,7 +125,7 @@ function serviceOf(request: FastifyRequest, expected: Buffer | undefined): Calle
   }
   const appId = appIdSchema.safeParse(request.headers['x-app-id'] ?? 'default');
   if (!appId.success) return invalid([{ path: 'X-App-Id', message: appId.error.issues[0]?.message ?? 'is wrong' }]);
-  return { actor: { kind: 'service', app: appId.data, key: 'MANA_SERVICE_KEY' }, name: `app:${appId.data}` };
+  return { actor: { app: appId.data, key: 'MANA_SERVICE_KEY', kind: 'service' }, name: `app:${appId.data}` };
 }
 
 /** The user whose token a request came with, on routes for users. */

@@ -34,7 +34,7 @@ export const accountDecider: Decider<Account, AccountCommand, AccountEvent> = {
     const settles = command.type === 'CommitReservation' || command.type === 'ReleaseReservation';
     return settles ? missingHold(account, command.reservation) : [];
   },
-  weigh: (account) => (account.status === 'open' ? 1 + account.lots.length + account.holds.length : 1),
+  weigh: (account) => (account.status === 'open' ? 1 + account.lots.length + account.holds.length + account.freeUsed.length : 1),
 };
 
 function decide(command: AccountCommand, account: Account, facts: Facts<AccountEvent>, context: Context): Decision<AccountEvent> {

@@ -1,9 +1,10 @@
-import type { AccountEvent, AccountEventOf, Balances, LotAmounts } from '../events/account-events.ts';
-import { type Micro, ZERO } from '../events/amounts.ts';
-import { lotChanges } from '../events/lot-changes.ts';
+import type { AccountEvent, Balances, FreeUnits, LotAmounts, Price } from '../events/account-events.ts';
+import type { Micro } from '../events/amounts.ts';
+import type { AboutLots } from '../events/lot-changes.ts';
 import { appOf } from '../events/metadata.ts';
 import type { Evolvable } from './decider.ts';
-import { changed, type Lots, withLot } from './lots.ts';
+import { freeUsedAfter } from './free-units.ts';
+import { type Lots, lotsAfter } from './lots.ts';
 
 /**
  * A user's account, folded from its stream. It holds what is open: lots with something left, holds not yet settled.
@@ -17,6 +18,8 @@ export type OpenAccount = {
   readonly lots: Lots;
   /** By revision. */
   readonly holds: readonly Hold[];
+  /** What was used of free allowances, by app and operation: the newest period of each. */
+  readonly freeUsed: readonly FreeUnits[];
   /** The signup grant is given once. */
   readonly signedUp: boolean;
 };
@@ -31,55 +34,69 @@ export type Hold = {
   readonly operation: string | null;
   readonly appId: string | null;
   readonly expiresAt: number;
+  /** What was asked for and not covered, for an app that is only observed. */
+  readonly uncovered?: Micro;
+  readonly price?: Price;
+  readonly free?: FreeUnits;
 };
 
 export const initialAccount: Account = { status: 'unopened' };
 
-/** Open lots and open holds at the most. */
+/** Open lots, open holds and operations used for free at the most. */
 export const MAX_LOTS = 2_000;
 export const MAX_HOLDS = 5_000;
+export const MAX_FREE = 1_000;
 
 /** The account after an event. An event that can't follow on this state is a bug or a broken log, and throws. */
 export function evolve(account: Account, event: Evolvable<AccountEvent>): Account {
   if (event.type === 'AccountOpened') {
-    return { status: 'open', balances: event.data.after, lots: [], holds: [], signedUp: false };
+    return { status: 'open', balances: event.data.after, lots: [], holds: [], freeUsed: [], signedUp: false };
   }
   if (account.status === 'unopened') throw new Error(`${event.type} in an account that was never opened`);
   const signedUp = account.signedUp || (event.type === 'CreditsGranted' && event.data.source === 'signup');
   const made = { revision: event.revision, app: appOf(event.metadata.actor) };
-  return { status: 'open', balances: event.data.after, signedUp, ...move(account, event, made) };
+  return {
+    status: 'open',
+    balances: event.data.after,
+    lots: lotsAfter(account.lots, event, event.revision),
+    holds: holdsAfter(account.holds, event, made),
+    freeUsed: freeUsedAfter(account.freeUsed, event),
+    signedUp,
+  };
 }
 
-type Parts = Pick<OpenAccount, 'lots' | 'holds'>;
-
 /** An event before the balances after it are known. */
-export type Movement = {
-  [Type in AccountEvent['type']]: { type: Type; data: Omit<AccountEventOf<Type>['data'], 'after'> };
-}[AccountEvent['type']];
+export type Movement = AboutLots;
 
-/** What an event, made at a revision by an app, does to lots and holds. */
-export function move(account: Parts, event: Movement, made: { revision: number; app: string }): Parts {
-  const { lots, holds } = account;
+/** The holds after an event, made at a revision by an app. */
+export function holdsAfter(
+  holds: readonly Hold[],
+  event: Movement,
+  made: { readonly revision: number; readonly app: string },
+): readonly Hold[] {
   switch (event.type) {
-    case 'AccountOpened':
-      return { lots, holds };
-    case 'CreditsGranted': {
-      const { amount, priority, expiresAt } = event.data;
-      const lot = { revision: made.revision, available: amount, held: ZERO, priority, expiresAt: toMillis(expiresAt) };
-      return { lots: withLot(lots, lot), holds };
-    }
     case 'CreditsReserved': {
-      const { amount, lots: held, operation, appId, expiresAt } = event.data;
-      const one = { ...made, amount, lots: held, operation, appId, expiresAt: Date.parse(expiresAt) };
-      return { lots: changed(lots, lotChanges(event)), holds: [...holds, one] };
+      const { amount, lots, operation, appId, expiresAt, uncovered, price, free } = event.data;
+      const more = { ...(uncovered !== undefined && { uncovered }), ...(price && { price }), ...(free && { free }) };
+      return [...holds, { ...made, amount, lots, operation, appId, expiresAt: Date.parse(expiresAt), ...more }];
     }
     case 'CreditsConsumed':
-    case 'ReservationReleased':
-      return { lots: changed(lots, lotChanges(event)), holds: without(holds, event.data.reservation) };
+    case 'ReservationReleased': {
+      const { reservation } = event.data;
+      return reservation === null ? holds : holds.filter((one) => one.revision !== reservation);
+    }
     case 'Expired': {
       const ended = new Set(event.data.holds.map(([revision]) => revision));
-      return { lots: changed(lots, lotChanges(event)), holds: holds.filter((one) => !ended.has(one.revision)) };
+      return ended.size === 0 ? holds : holds.filter((one) => !ended.has(one.revision));
     }
+    case 'AccountOpened':
+    case 'CreditsGranted':
+    case 'CreditsRefunded':
+    case 'CreditsDebited':
+    case 'GrantFrozen':
+    case 'GrantUnfrozen':
+    case 'GrantRevoked':
+      return holds;
     default:
       return event satisfies never;
   }
@@ -91,17 +108,9 @@ export function findHold(holds: readonly Hold[], revision: number): Hold | undef
 }
 
 /** When the next hold or lot runs out, in ms since 1970; null when none does. */
-export function nextDue({ lots, holds }: Parts): number | null {
+export function nextDue(lots: Lots, holds: readonly Hold[]): number | null {
   let due = Number.POSITIVE_INFINITY;
   for (const one of holds) due = Math.min(due, one.expiresAt);
-  for (const lot of lots) if (lot.expiresAt !== null && lot.available > 0) due = Math.min(due, lot.expiresAt);
+  for (const lot of lots) if (lot.expiresAt !== null && lot.free > 0 && !lot.frozen) due = Math.min(due, lot.expiresAt);
   return due === Number.POSITIVE_INFINITY ? null : due;
-}
-
-function without(holds: readonly Hold[], revision: number | null): readonly Hold[] {
-  return revision === null ? holds : holds.filter((one) => one.revision !== revision);
-}
-
-function toMillis(time: string | null): number | null {
-  return time === null ? null : Date.parse(time);
 }

@@ -1,55 +1,90 @@
-import type { AccountEvent, Balances } from '../events/account-events.ts';
-import { MAX_TOTAL, type Micro, plus, ZERO } from '../events/amounts.ts';
-import { type Account, type Movement, move, nextDue, type OpenAccount } from './account.ts';
+import type { AccountEvent, Balances, LotAmounts } from '../events/account-events.ts';
+import { MAX_TOTAL, type Micro, minus, plus, ZERO } from '../events/amounts.ts';
+import { sumOfLots } from '../events/lot-changes.ts';
+import { type Account, holdsAfter, type Movement, nextDue, type OpenAccount } from './account.ts';
 import { type Decided, reject } from './decider.ts';
+import { cover, lotsAfter } from './lots.ts';
 
 /** The balances of an account that nobody opened. */
-const NOTHING: Balances = { available: ZERO, reserved: ZERO, debt: ZERO, earned: ZERO, spent: ZERO, dueAt: null };
+const NOTHING: Balances = {
+  available: ZERO,
+  debt: ZERO,
+  dueAt: null,
+  earned: ZERO,
+  frozen: ZERO,
+  reserved: ZERO,
+  spent: ZERO,
+};
 
 /** What an account shows: zeros where it was never opened. */
 export function balancesOf(account: Account): Balances {
   return account.status === 'open' ? account.balances : NOTHING;
 }
 
-/** An event with the balances after it, worked out from what it does to lots and holds. */
+/** The revision of an event that is not written yet, and the app that makes it: neither shows in a sum or a due time. */
+const NEW = { revision: Number.MAX_SAFE_INTEGER, app: '' };
+
+/** An event with the balances after it, worked out from what it does to lots and holds. What it brings pays debt first. */
 export function withBalances(
   account: OpenAccount,
   movement: Movement,
   links: Pick<Decided, 'about' | 'claims'> = {},
 ): Decided<AccountEvent> {
+  const paid = debtPaid(account, movement);
+  // In canonical order, like every movement's data, which spares sorting. The type system can't see that adding to a
+  // movement of a type makes an event of that type.
+  const data = paid === undefined ? movement.data : { ...movement.data, debtPaid: paid };
+  const after = balancesAfter(account, { type: movement.type, data } as Movement);
+  return { type: movement.type, data: { after, ...data }, about: links.about, claims: links.claims } as Decided<AccountEvent>;
+}
+
+/** What pays debt, of what a movement brings; undefined where nothing is owed, as almost always. */
+function debtPaid({ balances, lots }: OpenAccount, movement: Movement): LotAmounts | undefined {
+  if (balances.debt === 0) return undefined;
+  const parts = lotsAfter(lots, movement, NEW.revision);
+  const paid = cover(parts, balances.debt);
+  return paid.length === 0 ? undefined : paid;
+}
+
+function balancesAfter(account: OpenAccount, movement: Movement): Balances {
+  const lots = lotsAfter(account.lots, movement, NEW.revision);
+  const holds = holdsAfter(account.holds, movement, NEW);
   const { debt, earned, spent } = account.balances;
-  // Neither the revision nor the app of what is new shows in a sum or a due time.
-  const parts = move(account, movement, { revision: Number.MAX_SAFE_INTEGER, app: '' });
   let available = ZERO;
+  let frozen = ZERO;
   let reserved = ZERO;
-  for (const lot of parts.lots) {
-    available = plus(available, lot.available);
+  for (const lot of lots) {
+    if (lot.frozen) frozen = plus(frozen, lot.free);
+    else available = plus(available, lot.free);
     reserved = plus(reserved, lot.held);
   }
-  const due = nextDue(parts);
-  const after: Balances = {
+  const due = nextDue(lots, holds);
+  return {
     available,
-    debt,
+    debt: debtAfter(debt, movement),
     dueAt: due === null ? null : new Date(due).toISOString(),
     earned: movement.type === 'CreditsGranted' ? plus(earned, movement.data.amount) : earned,
+    frozen,
     reserved,
-    spent: movement.type === 'CreditsConsumed' ? plus(spent, movement.data.amount) : spent,
+    spent: spentAfter(spent, movement),
   };
-  // In canonical order, like every movement's data, which spares sorting. The type system can't see that adding `after`
-  // to a movement of a type makes an event of that type.
-  return {
-    type: movement.type,
-    data: { after, ...movement.data },
-    about: links.about,
-    claims: links.claims,
-  } as Decided<AccountEvent>;
+}
+
+function debtAfter(debt: Micro, { type, data }: Movement): Micro {
+  if (type === 'GrantRevoked') return plus(debt, data.debt);
+  return 'debtPaid' in data && data.debtPaid !== undefined ? minus(debt, sumOfLots(data.debtPaid)) : debt;
+}
+
+function spentAfter(spent: Micro, { type, data }: Movement): Micro {
+  if (type === 'CreditsConsumed') return plus(spent, data.amount);
+  return type === 'CreditsRefunded' ? minus(spent, data.amount) : spent;
 }
 
 /** The event that opens an account, and the account as it then stands. */
 export function opening(): { event: Decided<AccountEvent>; account: OpenAccount } {
   return {
     event: { type: 'AccountOpened', data: { after: NOTHING } },
-    account: { status: 'open', balances: NOTHING, lots: [], holds: [], signedUp: false },
+    account: { status: 'open', balances: NOTHING, lots: [], holds: [], freeUsed: [], signedUp: false },
   };
 }
 

@@ -1,6 +1,6 @@
 import type { AccountEvent } from '../events/account-events.ts';
 import { type Micro, minus, plus, ZERO } from '../events/amounts.ts';
-import { sumOfLots } from '../events/legs.ts';
+import { sumOfLots } from '../events/lot-changes.ts';
 import type { Account, Hold } from './account.ts';
 import { tooHigh, withBalances, withinTotal } from './balances.ts';
 import { type Context, type Decision, type Facts, reject } from './decider.ts';
@@ -60,7 +60,7 @@ type Held = Pick<Hold, 'amount' | 'lots' | 'operation' | 'appId'> & { readonly h
 function capture(command: CommitReservation, account: Account, hold: Held, { now }: Context): Decision<AccountEvent> {
   if (account.status === 'unopened') return reject({ code: 'reservation_not_found' });
   const amount = command.amount ?? hold.amount;
-  const { fromHold, returned, lapsed } = settle(account.lots, hold.lots, amount, now);
+  const { fromHold, returned, toFrozen, lapsed } = settle(account.lots, hold.lots, amount, now);
   const excess = minus(amount, sumOfLots(fromHold));
   const { available, spent } = account.balances;
   if (excess > available) {
@@ -86,6 +86,7 @@ function capture(command: CommitReservation, account: Account, hold: Held, { now
         personal: command.personal,
         reservation: command.reservation,
         returned,
+        ...(toFrozen && { toFrozen }),
       },
     },
     { about: [command.reservation] },

@@ -12,8 +12,11 @@ export type Decider<State, Command, Event extends LedgerEvent> = {
   /** What the passing of time has done by `now` to a state: the event to write before a batch, or undefined. */
   expire(state: State, now: number): Decided<Event> | undefined;
   decide(command: Command, state: State, facts: Facts<Event>, context: Context): Decision<Event>;
-  /** The revisions of earlier events that a command names and this state no longer holds: read as facts first. */
-  missingFacts(command: Command, state: State): readonly number[];
+  /**
+   * The revisions of earlier events that a command needs and this state no longer holds: read as facts first. Asked
+   * again with what was read, since an event may name others.
+   */
+  missingFacts(command: Command, state: State, facts: Facts<Event>): readonly number[];
   /** How much memory a state takes, in units of an empty one: bounds the cache. */
   weigh(state: State): number;
 };

@@ -3,7 +3,7 @@ import type { Micro } from '../events/amounts.ts';
 import type { Account } from './account.ts';
 import { withBalances } from './balances.ts';
 import type { Decided } from './decider.ts';
-import { changed, sumByLot } from './lots.ts';
+import { changed, freed, hasEnded, sumByLot } from './lots.ts';
 
 /** Asks for nothing but that what has run out by now is written down, as before every other command. */
 export type ExpireDue = { readonly type: 'ExpireDue' };
@@ -19,14 +19,16 @@ export function decideExpired(account: Account, now: number): Decided<AccountEve
 
   const endedHolds = account.holds.filter((hold) => hold.expiresAt <= now).toSorted((a, b) => a.expiresAt - b.expiresAt);
   const holds = endedHolds.map((hold): [number, Micro] => [hold.revision, hold.amount]);
-  const returned = sumByLot(endedHolds.flatMap((hold) => hold.lots));
+  const kept = sumByLot(endedHolds.flatMap((hold) => hold.lots));
+  // Nothing lapses here: what goes back to a lot that has run out runs out with it in the same event.
+  const { returned, toFrozen } = freed(account.lots, kept, Number.NEGATIVE_INFINITY);
   const lots = changed(account.lots, [[returned, 1, -1]])
-    .filter((lot) => lot.expiresAt !== null && lot.expiresAt <= now && lot.available > 0)
+    .filter((lot) => hasEnded(lot, now) && lot.free > 0)
     .toSorted((a, b) => (a.expiresAt ?? 0) - (b.expiresAt ?? 0))
-    .map((lot): [number, Micro] => [lot.revision, lot.available]);
+    .map((lot): [number, Micro] => [lot.revision, lot.free]);
   return withBalances(
     account,
-    { type: 'Expired', data: { holds, returned, lots } },
+    { type: 'Expired', data: { holds, lots, returned, ...(toFrozen && { toFrozen }) } },
     { about: holds.map(([revision]) => revision) },
   );
 }

@@ -39,6 +39,8 @@ const DOUBT_LASTS = 5_000;
 const CONTENDED_FROM = 2;
 const CONTENDED_FOR = 1_000;
 const REFRESH = 1_000;
+/** A refund names its consumption, which names its grants: two rounds, and one to see that nothing is left. */
+const MAX_FACT_ROUNDS = 3;
 
 type WantedFacts = { readonly claims: readonly string[]; readonly revisions: readonly number[] };
 
@@ -150,8 +152,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
         // What was read as a fact belongs to the state it was read after: with that gone it is read again.
         if (base === undefined) batch.known.forgetStandings();
         base ??= await this.#loadState(stream);
-        const wanted = this.#wantedFacts(batch, base.state, doubtfulSince !== undefined);
-        if (wanted !== undefined) await this.#readFacts(stream, batch, wanted);
+        await this.#readWanted(stream, batch, base.state, doubtfulSince !== undefined);
         const result = await this.#propose(stream, batch, base);
         if (result.accepted) {
           this.#keep(stream, batch.decided.end);
@@ -193,12 +194,21 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
     this.#snapshots.offer(stream, state);
   }
 
+  /** Reads what the batch's commands need and the state no longer holds, and what that names in turn. */
+  async #readWanted(stream: string, batch: StreamBatch<State, Command, Event>, state: State, doubtful: boolean): Promise<void> {
+    for (let round = 0; round < MAX_FACT_ROUNDS; round += 1) {
+      const wanted = this.#wantedFacts(batch, state, doubtful && round === 0);
+      if (wanted === undefined) return;
+      await this.#readFacts(stream, batch, wanted);
+    }
+  }
+
   /** What the batch's commands name and the state no longer holds; after a doubt, also their own claims. */
   #wantedFacts(batch: StreamBatch<State, Command, Event>, state: State, doubtful: boolean): WantedFacts | undefined {
     const revisions = new Set<number>();
     const claims: string[] = [];
     for (const { command, key } of batch.candidates()) {
-      const unread = batch.known.unread(this.#decider.missingFacts(command, state));
+      const unread = batch.known.unread(this.#decider.missingFacts(command, state, batch.known));
       for (const revision of unread) revisions.add(revision);
       // Who names something settled is likely to repeat a key: both are read in one go.
       if (key !== null && (doubtful || unread.length > 0)) claims.push(key.claim);
@@ -217,7 +227,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
   /** Decides at the last moment, when the group is made, so that what came meanwhile is in it. */
   #propose(stream: string, batch: StreamBatch<State, Command, Event>, base: StreamState<State>): Promise<BatchResult> {
     return this.#parts.committer.append(() => {
-      batch.take(({ command }) => batch.known.unread(this.#decider.missingFacts(command, base.state)).length === 0);
+      batch.take(({ command }) => batch.known.unread(this.#decider.missingFacts(command, base.state, batch.known)).length === 0);
       const { hashes, clock } = this.#parts;
       const decided = decideBatch(this.#decider, base, batch.known, batch.envelopes, { hashes, now: clock.now() });
       batch.propose(decided);

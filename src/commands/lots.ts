@@ -1,13 +1,16 @@
 import type { LotAmounts } from '../events/account-events.ts';
 import { least, type Micro, micro, minus, plus, ZERO } from '../events/amounts.ts';
-import type { LotChange } from '../events/lot-changes.ts';
+import { type AboutLots, type LotChange, lotChanges } from '../events/lot-changes.ts';
 
-/** What is left of a grant: what can be spent, and what open holds keep of it. Times in ms since 1970. */
+/** What is left of a grant: what no hold keeps, and what open holds keep of it. Times in ms since 1970. */
 export type Lot = {
-  /** The revision of the grant. */
+  /** The revision of the grant, or of the refund that made it. */
   readonly revision: number;
-  readonly available: Micro;
+  /** What no hold keeps: to be spent, unless the lot is frozen. */
+  readonly free: Micro;
   readonly held: Micro;
+  /** A frozen lot keeps what it has: nothing of it is spent, and it doesn't run out meanwhile. */
+  readonly frozen: boolean;
   readonly priority: number;
   readonly expiresAt: number | null;
 };
@@ -33,7 +36,8 @@ export function cover(lots: Lots, amount: Micro): LotAmounts {
   let open = amount;
   for (const lot of lots) {
     if (open === 0) break;
-    const part = least(lot.available, open);
+    if (lot.frozen) continue;
+    const part = least(lot.free, open);
     if (part > 0) taken.push([lot.revision, part]);
     open = minus(open, part);
   }
@@ -45,7 +49,7 @@ export function changed(lots: Lots, changes: readonly LotChange[]): Lots {
   let result: Lot[] | undefined;
   let emptied = false;
   let place = -1;
-  for (const [amounts, available, held] of changes) {
+  for (const [amounts, free, held] of changes) {
     for (const [revision, amount] of amounts) {
       result ??= [...lots];
       // Amounts name lots in spending order, so the next one is mostly found at once.
@@ -54,38 +58,111 @@ export function changed(lots: Lots, changes: readonly LotChange[]): Lots {
       if (lot === undefined) throw new Error(`there is no lot ${revision}`);
       const next = {
         revision,
-        available: micro(lot.available + amount * available),
+        free: micro(lot.free + amount * free),
         held: micro(lot.held + amount * held),
+        frozen: lot.frozen,
         priority: lot.priority,
         expiresAt: lot.expiresAt,
       };
-      if (next.available === 0 && next.held === 0) emptied = true;
+      if (isEmpty(next)) emptied = true;
       result[place] = next;
     }
   }
   if (result === undefined) return lots;
-  return emptied ? result.filter((lot) => lot.available !== 0 || lot.held !== 0) : result;
+  return emptied ? result.filter((lot) => !isEmpty(lot)) : result;
 }
 
-/** How an amount is taken from what a hold keeps: first lot first. What is left goes back, or lapses with its lot. */
-export function settle(lots: Lots, held: LotAmounts, amount: Micro, now: number) {
+/** A frozen lot is kept in mind even when nothing is left of it: what comes back to it is frozen too. */
+function isEmpty({ free, held, frozen }: Lot): boolean {
+  return free === 0 && held === 0 && !frozen;
+}
+
+/** The lots after an event made at a revision. */
+export function lotsAfter(lots: Lots, event: AboutLots, revision: number): Lots {
+  return changed(standing(lots, event, revision), lotChanges(event));
+}
+
+/** The lots that an event is about to change: those it makes or brings back among them, frozen or thawed as it says. */
+function standing(lots: Lots, event: AboutLots, revision: number): Lots {
+  switch (event.type) {
+    case 'CreditsGranted': {
+      const { amount, priority, expiresAt } = event.data;
+      return withLot(lots, newLot(revision, amount, { priority, expiresAt }));
+    }
+    case 'CreditsRefunded': {
+      const { reopened, fresh } = event.data;
+      const back = reopened.reduce((all, one) => withLot(all, { ...newLot(one.revision, ZERO, one), frozen: one.frozen }), lots);
+      return fresh === undefined ? back : withLot(back, newLot(revision, fresh.amount, fresh));
+    }
+    case 'GrantFrozen': {
+      const { grant, reopened } = event.data;
+      const all = reopened === undefined ? lots : withLot(lots, newLot(grant, ZERO, reopened));
+      return all.map((lot) => (lot.revision === grant ? { ...lot, frozen: true } : lot));
+    }
+    case 'GrantUnfrozen': {
+      const { grant, expiresAt } = event.data;
+      const lot = lots.find((one) => one.revision === grant);
+      if (lot === undefined) throw new Error(`there is no lot ${grant}`);
+      const others = lots.filter((one) => one !== lot);
+      const thawed = { ...lot, frozen: false, expiresAt: expiresAt === null ? null : Date.parse(expiresAt) };
+      return isEmpty(thawed) ? others : withLot(others, thawed);
+    }
+    case 'GrantRevoked': {
+      // Of a grant that is revoked altogether nothing is left to freeze: what its holds keep is theirs.
+      const { grant, granted, revoked } = event.data;
+      return revoked < granted ? lots : lots.map((lot) => (lot.revision === grant ? { ...lot, frozen: false } : lot));
+    }
+    case 'AccountOpened':
+    case 'CreditsReserved':
+    case 'CreditsConsumed':
+    case 'ReservationReleased':
+    case 'Expired':
+    case 'CreditsDebited':
+      return lots;
+    default:
+      return event satisfies never;
+  }
+}
+
+function newLot(revision: number, free: Micro, terms: { readonly priority: number; readonly expiresAt: string | null }): Lot {
+  const expiresAt = terms.expiresAt === null ? null : Date.parse(terms.expiresAt);
+  return { revision, free, held: ZERO, frozen: false, priority: terms.priority, expiresAt };
+}
+
+/** What is held and not taken, by what becomes of it. */
+export type Freed = { readonly returned: LotAmounts; readonly toFrozen?: LotAmounts; readonly lapsed: LotAmounts };
+
+/** How an amount is taken from what a hold keeps: first lot first. What is left is freed. */
+export function settle(lots: Lots, held: LotAmounts, amount: Micro, now: number): Freed & { readonly fromHold: LotAmounts } {
   const fromHold: [number, Micro][] = [];
-  const returned: [number, Micro][] = [];
-  const lapsed: [number, Micro][] = [];
+  const rest: [number, Micro][] = [];
   let open = amount;
   for (const [revision, kept] of held) {
     const part = least(kept, open);
-    const rest = minus(kept, part);
     open = minus(open, part);
     if (part > 0) fromHold.push([revision, part]);
-    if (rest > 0) (hasEnded(lots, revision, now) ? lapsed : returned).push([revision, rest]);
+    if (kept > part) rest.push([revision, minus(kept, part)]);
   }
-  return { fromHold, returned, lapsed };
+  return { fromHold, ...freed(lots, rest, now) };
 }
 
-function hasEnded(lots: Lots, revision: number, now: number): boolean {
-  const lot = lots.find((candidate) => candidate.revision === revision);
-  return lot !== undefined && lot.expiresAt !== null && lot.expiresAt <= now;
+/** What becomes of what holds kept: back in its lots, frozen where those are, or lapsed where they ran out. */
+export function freed(lots: Lots, amounts: LotAmounts, now: number): Freed {
+  const returned: [number, Micro][] = [];
+  const toFrozen: [number, Micro][] = [];
+  const lapsed: [number, Micro][] = [];
+  for (const [revision, amount] of amounts) {
+    const lot = lots.find((candidate) => candidate.revision === revision);
+    if (lot?.frozen === true) toFrozen.push([revision, amount]);
+    else if (lot !== undefined && hasEnded(lot, now)) lapsed.push([revision, amount]);
+    else returned.push([revision, amount]);
+  }
+  return { returned, lapsed, ...(toFrozen.length > 0 && { toFrozen }) };
+}
+
+/** Whether a lot's time is over. A frozen lot's stands still. */
+export function hasEnded({ expiresAt, frozen }: Lot, now: number): boolean {
+  return !frozen && expiresAt !== null && expiresAt <= now;
 }
 
 /** Amounts with each lot once. */

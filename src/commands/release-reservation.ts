@@ -49,10 +49,10 @@ function release(
   { now }: Context,
 ): Decision<AccountEvent> {
   if (account.status === 'unopened') return reject({ code: 'reservation_not_found' });
-  const { returned, lapsed } = settle(account.lots, lots, ZERO, now);
+  const { returned, toFrozen, lapsed } = settle(account.lots, lots, ZERO, now);
   const released = withBalances(
     account,
-    { type: 'ReservationReleased', data: { reservation, amount, returned, lapsed, personal } },
+    { type: 'ReservationReleased', data: { amount, lapsed, personal, reservation, returned, ...(toFrozen && { toFrozen }) } },
     { about: [reservation] },
   );
   return { kind: 'append', events: [released] };

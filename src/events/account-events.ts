@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Micro } from './amounts.ts';
+import { type Micro, ZERO } from './amounts.ts';
 
 /**
  * The events of `account-{userId}`: the storage contract. Amounts are micro-credits; `lots` are pairs
@@ -16,13 +16,15 @@ const lotsSchema = z.array(z.tuple([revisionSchema, amountSchema])).readonly();
 const balancesSchema = z.object({
   /** What can be spent. */
   available: amountSchema,
+  /** What is left of frozen grants: theirs, and not to be spent. */
+  frozen: amountSchema.default(ZERO),
   /** What open holds keep. */
   reserved: amountSchema,
   /** What is owed: every later inflow pays it first. */
   debt: amountSchema,
   /** All that ever came in. */
   earned: amountSchema,
-  /** All that was ever consumed. */
+  /** All that was ever consumed and not refunded. */
   spent: amountSchema,
   /** When the next hold or lot runs out, null when none does. */
   dueAt: timeSchema.nullable(),
@@ -30,6 +32,31 @@ const balancesSchema = z.object({
 
 /** Ciphertext of what names or describes a person, or of the caller's own words; see personal.ts. */
 const personalSchema = z.string().nullable();
+
+/** The price in force when it was charged, as the catalogue had it at a revision. `cost` micro-credits for `per` units. */
+const priceSchema = z.object({
+  app: z.string(),
+  operation: z.string(),
+  cost: amountSchema,
+  per: z.int().positive(),
+  quantity: z.int().positive(),
+  revision: revisionSchema,
+});
+
+/** Units that a free allowance covered, and of which period: `2026-11-21` of a day, `2026-11` of a month, `` of all time. */
+const freeSchema = z.object({
+  app: z.string(),
+  operation: z.string(),
+  period: z.enum(['day', 'month', 'lifetime']),
+  key: z.string(),
+  units: z.int().nonnegative(),
+});
+
+// Optional fields came with version 2: absent, they say that there is nothing of the kind.
+/** What went, of what this event brought, to pay what was owed. */
+const debtPaidSchema = lotsSchema.optional();
+/** What was held of grants that were frozen meanwhile, and not taken: back in them, frozen. */
+const toFrozenSchema = lotsSchema.optional();
 
 const openedSchema = z.object({ after: balancesSchema });
 
@@ -41,14 +68,22 @@ const grantedSchema = z.object({
   /** 1 (spent first) to 100. */
   priority: z.int().min(1).max(100),
   expiresAt: timeSchema.nullable(),
+  /** What was paid for it, in euro cents, where it was bought. */
+  paidCents: z.int().nonnegative().optional(),
   appId: z.string().nullable(),
   personal: personalSchema,
+  debtPaid: debtPaidSchema,
   after: balancesSchema,
 });
 
 const reservedSchema = z.object({
+  /** What is held, in all. */
   amount: amountSchema,
   lots: lotsSchema,
+  /** What was asked for and not covered, for an app that is only observed. */
+  uncovered: amountSchema.optional(),
+  price: priceSchema.optional(),
+  free: freeSchema.optional(),
   expiresAt: timeSchema,
   operation: z.string().nullable(),
   appId: z.string().nullable(),
@@ -67,11 +102,17 @@ const consumedSchema = z.object({
   fromAvailable: lotsSchema,
   /** What was held and not taken: back in its lots. */
   returned: lotsSchema,
+  toFrozen: toFrozenSchema,
   /** What was held, not taken, and whose lot had run out meanwhile. */
   lapsed: lotsSchema,
+  /** What was used and not covered, by an app that is only observed: nobody pays it. */
+  uncovered: amountSchema.optional(),
+  price: priceSchema.optional(),
+  free: freeSchema.optional(),
   operation: z.string().nullable(),
   appId: z.string().nullable(),
   personal: personalSchema,
+  debtPaid: debtPaidSchema,
   after: balancesSchema,
 });
 
@@ -80,8 +121,12 @@ const releasedSchema = z.object({
   /** What the hold kept, in all: nothing where it had run out. */
   amount: amountSchema,
   returned: lotsSchema,
+  toFrozen: toFrozenSchema,
   lapsed: lotsSchema,
+  /** Units of a free allowance that the hold kept: back in their period. */
+  free: freeSchema.optional(),
   personal: personalSchema,
+  debtPaid: debtPaidSchema,
   after: balancesSchema,
 });
 
@@ -90,8 +135,85 @@ const expiredSchema = z.object({
   holds: lotsSchema,
   /** What they kept, back in its lots. */
   returned: lotsSchema,
+  toFrozen: toFrozenSchema,
   /** Then lots that ran out, `[revision of the grant, amount]` by due time. */
   lots: lotsSchema,
+  debtPaid: debtPaidSchema,
+  after: balancesSchema,
+});
+
+/** How a lot is spent that was let go and comes back. */
+const termsSchema = z.object({ priority: z.int().min(1).max(100), expiresAt: timeSchema.nullable() });
+
+const refundedSchema = z.object({
+  /** What came back, in all. */
+  amount: amountSchema,
+  /** The consumption that this takes back, wholly or in part. */
+  consumption: revisionSchema,
+  /** What of it came back so far, this included. */
+  refunded: amountSchema,
+  /** Back in the lots it was taken from, the last taken first. */
+  restored: lotsSchema,
+  /** Likewise, in lots that were frozen meanwhile. */
+  toFrozen: lotsSchema.optional(),
+  /** The lots among them that nothing was left of, each with the revision of its grant. */
+  reopened: z.array(termsSchema.extend({ revision: revisionSchema, frozen: z.boolean() })).readonly(),
+  /** What was taken from lots that have run out or were revoked meanwhile: a lot of its own, named by this event. */
+  fresh: termsSchema.extend({ amount: amountSchema }).optional(),
+  /** Units of a free allowance that the consumption took: back in their period. */
+  free: freeSchema.optional(),
+  /** The app that consumed. */
+  app: z.string(),
+  operation: z.string().nullable(),
+  appId: z.string().nullable(),
+  personal: personalSchema,
+  debtPaid: debtPaidSchema,
+  after: balancesSchema,
+});
+
+const debitedSchema = z.object({
+  amount: amountSchema,
+  /** What the credits went into: a stream of its own takes them up. */
+  reason: z.enum(['gift_created', 'pool_funded']),
+  reference: z.string(),
+  lots: lotsSchema,
+  appId: z.string().nullable(),
+  personal: personalSchema,
+  after: balancesSchema,
+});
+
+/** What every event about a grant says of it: its revision, what it gave, and what of that was revoked so far. */
+const aboutGrantSchema = z.object({ grant: revisionSchema, granted: amountSchema, revoked: amountSchema });
+
+const frozenSchema = aboutGrantSchema.extend({
+  /** What was left of it to spend. What open holds keep of it stays theirs. */
+  amount: amountSchema,
+  /** Where nothing was left of it: how it is spent when something comes back. */
+  reopened: termsSchema.optional(),
+  /** Why: a dispute's id, say. */
+  reference: z.string(),
+  after: balancesSchema,
+});
+
+const unfrozenSchema = aboutGrantSchema.extend({
+  /** What can be spent again. */
+  amount: amountSchema,
+  /** Its end: a new one where the old one passed while it was frozen. */
+  expiresAt: timeSchema.nullable(),
+  reference: z.string(),
+  debtPaid: debtPaidSchema,
+  after: balancesSchema,
+});
+
+const revokedSchema = aboutGrantSchema.extend({
+  /** What is taken back: of the grant itself, then of what can be spent, and what then is left is owed. */
+  amount: amountSchema,
+  /** Taken of the grant while it is frozen. */
+  fromFrozen: amountSchema,
+  fromAvailable: lotsSchema,
+  debt: amountSchema,
+  source: grantedSchema.shape.source,
+  reference: z.string(),
   after: balancesSchema,
 });
 
@@ -103,10 +225,17 @@ export const accountSchemas = {
   CreditsConsumed: consumedSchema,
   ReservationReleased: releasedSchema,
   Expired: expiredSchema,
+  CreditsRefunded: refundedSchema,
+  CreditsDebited: debitedSchema,
+  GrantFrozen: frozenSchema,
+  GrantUnfrozen: unfrozenSchema,
+  GrantRevoked: revokedSchema,
 } as const;
 
 export type Balances = z.infer<typeof balancesSchema>;
 export type LotAmounts = z.infer<typeof lotsSchema>;
+export type Price = z.infer<typeof priceSchema>;
+export type FreeUnits = z.infer<typeof freeSchema>;
 export type GrantSource = z.infer<typeof grantedSchema>['source'];
 
 /** An event of an account: its type, and the data that goes with it. */

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { accountSchemas, type AccountEvent } from './account-events.ts';
+import { catalogueSchemas, type CatalogueEvent } from './catalogue-events.ts';
 import { type Metadata, metadataSchema } from './metadata.ts';
 
 /** An event of any stream, as code that follows the log sees it. */
-export type LedgerEvent = AccountEvent;
+export type LedgerEvent = AccountEvent | CatalogueEvent;
 
 /** An event as read back from the log. */
 export type Recorded<Event extends LedgerEvent = LedgerEvent> = Event & {
@@ -14,13 +15,26 @@ export type Recorded<Event extends LedgerEvent = LedgerEvent> = Event & {
   readonly metadata: Metadata;
 };
 
+/** Whether an event stands in an account's stream, as its type tells. */
+export function isAccountEvent(event: Recorded): event is Recorded<AccountEvent> {
+  return Object.hasOwn(accountSchemas, event.type);
+}
+
 /** The version of the data that this code writes, by type of event. What isn't named here is at version 1. */
-const versions: { readonly [type: string]: number } = {};
+const versions: { readonly [type: string]: number } = {
+  // 2: what is frozen, owed, priced and free. All of it may be absent, as it always is in version 1.
+  AccountOpened: 2,
+  CreditsGranted: 2,
+  CreditsReserved: 2,
+  CreditsConsumed: 2,
+  ReservationReleased: 2,
+  Expired: 2,
+};
 
 /** Raised with every change to `evolve` or an upcaster: a snapshot of another version is not believed. */
-export const SNAPSHOT_VERSION = 1;
+export const SNAPSHOT_VERSION = 2;
 
-const schemas: { readonly [type: string]: z.ZodType } = accountSchemas;
+const schemas: { readonly [type: string]: z.ZodType } = { ...accountSchemas, ...catalogueSchemas };
 
 /** The schema version under which an event of this type is written today. */
 export function schemaVersion(type: string): number {

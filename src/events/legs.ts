@@ -1,59 +1,84 @@
-import { type Micro, micro, plus, ZERO } from './amounts.ts';
-import type { LotAmounts } from './account-events.ts';
+import type { AccountEvent } from './account-events.ts';
+import { type Micro, micro, ZERO } from './amounts.ts';
 import { appOf } from './metadata.ts';
-import type { Recorded } from './event-types.ts';
+import { isAccountEvent, type Recorded } from './event-types.ts';
+import { availableChange, sumOfLots } from './lot-changes.ts';
 
 /** One leg of a double entry: what an account of the ledger gains (or loses, where negative), in micro-credits. */
 export type Leg = { readonly account: string; readonly amount: Micro };
 
-/** The sum of some lots. */
-export function sumOfLots(lots: LotAmounts): Micro {
-  let sum = ZERO;
-  for (const [, amount] of lots) sum = plus(sum, amount);
-  return sum;
-}
-
 /**
  * The double-entry legs of an event, from the event alone. They sum to zero, so the accounts of the whole ledger do
- * after every event. Accounts: `available:{stream}` and `reserved:{stream}`, which the balances after the event must
- * agree with; `source:{source}`, where credits come from; `consumed:{app}` and `expired`, where they go.
+ * after every event. Accounts of a stream, which the balances after the event must agree with: `available`, `reserved`,
+ * `frozen`, and `debt`, which is negative; each as `{name}:{stream}`. Where credits come from: `source:{source}`. Where
+ * they go: `consumed:{app}`, `expired`, `debited:{reason}`.
  */
 export function legsOf(event: Recorded): readonly Leg[] {
-  const available = `available:${event.stream}`;
+  if (!isAccountEvent(event)) return [];
+  const paid = 'debtPaid' in event.data ? sumOfLots(event.data.debtPaid ?? []) : ZERO;
+  return legs(
+    [`available:${event.stream}`, availableChange(event)],
+    [`debt:${event.stream}`, event.type === 'GrantRevoked' ? -event.data.debt : paid],
+    ...othersOf(event),
+  );
+}
+
+type Pair = readonly [account: string, amount: number];
+
+/** The legs beside what can be spent and what is owed. */
+function othersOf(event: Recorded<AccountEvent>): readonly Pair[] {
   const reserved = `reserved:${event.stream}`;
+  const frozen = `frozen:${event.stream}`;
+  const refrozen = 'toFrozen' in event.data ? sumOfLots(event.data.toFrozen ?? []) : ZERO;
   switch (event.type) {
     case 'AccountOpened':
       return [];
     case 'CreditsGranted':
-      return legs([`source:${event.data.source}`, -event.data.amount], [available, event.data.amount]);
+      return [[`source:${event.data.source}`, -event.data.amount]];
     case 'CreditsReserved':
-      return legs([available, -event.data.amount], [reserved, event.data.amount]);
+      return [[reserved, event.data.amount]];
     case 'CreditsConsumed': {
-      const returned = sumOfLots(event.data.returned);
-      const lapsed = sumOfLots(event.data.lapsed);
-      return legs(
-        [reserved, -(sumOfLots(event.data.fromHold) + returned + lapsed)],
-        [available, returned - sumOfLots(event.data.fromAvailable)],
-        [`consumed:${appOf(event.metadata.actor)}`, event.data.amount],
-        ['expired', lapsed],
-      );
+      const { fromHold, returned, lapsed, amount } = event.data;
+      return [
+        [reserved, -(sumOfLots(fromHold) + sumOfLots(returned) + sumOfLots(lapsed) + refrozen)],
+        [frozen, refrozen],
+        [`consumed:${appOf(event.metadata.actor)}`, amount],
+        ['expired', sumOfLots(lapsed)],
+      ];
     }
     case 'ReservationReleased':
-      return legs(
+      return [
         [reserved, -event.data.amount],
-        [available, sumOfLots(event.data.returned)],
+        [frozen, refrozen],
         ['expired', sumOfLots(event.data.lapsed)],
-      );
-    case 'Expired': {
-      const holds = sumOfLots(event.data.holds);
-      const lots = sumOfLots(event.data.lots);
-      return legs([reserved, -holds], [available, holds - lots], ['expired', lots]);
-    }
+      ];
+    case 'Expired':
+      return [
+        [reserved, -sumOfLots(event.data.holds)],
+        [frozen, refrozen],
+        ['expired', sumOfLots(event.data.lots)],
+      ];
+    case 'CreditsRefunded':
+      return [
+        [`consumed:${event.data.app}`, -event.data.amount],
+        [frozen, refrozen],
+      ];
+    case 'CreditsDebited':
+      return [[`debited:${event.data.reason}`, event.data.amount]];
+    case 'GrantFrozen':
+      return [[frozen, event.data.amount]];
+    case 'GrantUnfrozen':
+      return [[frozen, -event.data.amount]];
+    case 'GrantRevoked':
+      return [
+        [frozen, -event.data.fromFrozen],
+        [`source:${event.data.source}`, event.data.amount],
+      ];
     default:
       return event satisfies never;
   }
 }
 
-function legs(...pairs: readonly (readonly [account: string, amount: number])[]): readonly Leg[] {
+function legs(...pairs: readonly Pair[]): readonly Leg[] {
   return pairs.filter(([, amount]) => amount !== 0).map(([account, amount]) => ({ account, amount: micro(amount) }));
 }

@@ -1,5 +1,5 @@
 import { type AccountEvent, userOfStream } from '../events/account-events.ts';
-import type { Recorded } from '../events/event-types.ts';
+import { isAccountEvent, type Recorded } from '../events/event-types.ts';
 
 /** An event of an account, with whose it is. */
 export type UserEvent = { readonly userId: string; readonly event: Recorded<AccountEvent> };
@@ -8,6 +8,6 @@ export type UserEvent = { readonly userId: string; readonly event: Recorded<Acco
 export function userEvents(events: readonly Recorded[]): readonly UserEvent[] {
   return events.flatMap((event) => {
     const userId = userOfStream(event.stream);
-    return userId === undefined ? [] : [{ userId, event }];
+    return userId === undefined || !isAccountEvent(event) ? [] : [{ userId, event }];
   });
 }

@@ -1,7 +1,7 @@
 import { type Insertable, sql, type Transaction } from 'kysely';
-import { type Micro, plus, ZERO } from '../events/amounts.ts';
+import { type Micro, ZERO } from '../events/amounts.ts';
 import type { Recorded } from '../events/event-types.ts';
-import { sumOfLots } from '../events/legs.ts';
+import { sumOfLots } from '../events/lot-changes.ts';
 import { appOf } from '../events/metadata.ts';
 import { type BigintColumn, microOf, type NullableTimeColumn, rowsOf, type TimeColumn } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
@@ -109,9 +109,9 @@ function settledBy({ userId, event }: UserEvent): Settled[] {
   };
   switch (event.type) {
     case 'CreditsConsumed': {
-      const { reservation, amount, returned, lapsed } = event.data;
+      const { reservation, amount, returned, toFrozen = [], lapsed } = event.data;
       if (reservation === null) return [];
-      return [settle(reservation, 'consumed', amount, plus(sumOfLots(returned), sumOfLots(lapsed)))];
+      return [settle(reservation, 'consumed', amount, sumOfLots([...returned, ...toFrozen, ...lapsed]))];
     }
     case 'ReservationReleased':
       return [settle(event.data.reservation, 'released', ZERO, event.data.amount)];
@@ -120,6 +120,11 @@ function settledBy({ userId, event }: UserEvent): Settled[] {
     case 'AccountOpened':
     case 'CreditsGranted':
     case 'CreditsReserved':
+    case 'CreditsRefunded':
+    case 'CreditsDebited':
+    case 'GrantFrozen':
+    case 'GrantUnfrozen':
+    case 'GrantRevoked':
       return [];
     default:
       return event satisfies never;

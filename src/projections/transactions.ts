@@ -2,15 +2,14 @@ import { sql, type Transaction } from 'kysely';
 import { minus, type Micro, ZERO } from '../events/amounts.ts';
 import type { AccountEvent, GrantSource } from '../events/account-events.ts';
 import type { Recorded } from '../events/event-types.ts';
-import { sumOfLots } from '../events/legs.ts';
-import { availableChange } from '../events/lot-changes.ts';
+import { availableChange, sumOfLots } from '../events/lot-changes.ts';
 import { appOf } from '../events/metadata.ts';
 import { type BigintColumn, type NullableBigintColumn, type NullableTimeColumn, rowsOf, type TimeColumn } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
 import { type UserEvent, userEvents } from './events-of.ts';
 
 export type TransactionType =
-  | 'purchase' | 'usage' | 'refund' | 'gift' | 'grant' | 'reserve' | 'release' | 'expiry' | 'adjustment'; // biome-ignore format: one line a group
+  | 'purchase' | 'usage' | 'refund' | 'gift' | 'grant' | 'guild_funding' | 'reserve' | 'release' | 'expiry' | 'adjustment' | 'dispute'; // biome-ignore format: one line a group
 export type TransactionStatus = 'pending' | 'completed' | 'cancelled';
 
 export type TransactionsTable = {
@@ -91,6 +90,17 @@ function kindOf(event: Recorded<AccountEvent>): Kind | undefined {
       return { type: 'release', amount: sumOfLots(event.data.returned) };
     case 'Expired':
       return { type: 'expiry', amount: availableChange(event) };
+    case 'CreditsRefunded':
+      return { type: 'refund', amount: event.data.amount };
+    case 'CreditsDebited':
+      return {
+        type: event.data.reason === 'gift_created' ? 'gift' : 'guild_funding',
+        amount: minus(ZERO, event.data.amount),
+      };
+    case 'GrantFrozen':
+    case 'GrantUnfrozen':
+    case 'GrantRevoked':
+      return { type: 'dispute', amount: availableChange(event) };
     default:
       return event satisfies never;
   }
@@ -167,6 +177,11 @@ function settledHolds({
     case 'AccountOpened':
     case 'CreditsGranted':
     case 'CreditsReserved':
+    case 'CreditsRefunded':
+    case 'CreditsDebited':
+    case 'GrantFrozen':
+    case 'GrantUnfrozen':
+    case 'GrantRevoked':
       return [];
     default:
       return event satisfies never;

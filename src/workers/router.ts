@@ -53,7 +53,8 @@ export async function route({ store, db, queue, log }: RouterParts, stop: AbortS
       const behind = highestOf(events);
       await queue.send(partitioned(behind));
       open.push({ position: events.at(-1)?.position ?? after, behind, signalledAt: Date.now() });
-      await pause(events.length > MANY ? LONG_ROUND : ROUND, signal);
+      // Where there is more already, it goes on at once.
+      if (events.length < READ_TOGETHER) await pause(events.length > MANY ? LONG_ROUND : ROUND, signal);
       while (open.length >= MAX_OPEN && !signal.aborted) await pause(CHECK_EVERY, signal);
     }
   };

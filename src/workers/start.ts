@@ -13,7 +13,8 @@ import { route } from './router.ts';
 /** Names of the duties that one process at a time has, as advisory locks. */
 const ROUTER_LOCK = 7_041_852;
 const EXPIRER_LOCK = 7_041_853;
-const PROJECTIONS_AT_ONCE = 2;
+/** Projections of one process: two at once take turns with the appends on a small machine. More processes do more. */
+const PROJECTIONS_AT_ONCE = 1;
 
 export type WorkerParts = {
   readonly store: Store;

@@ -6,7 +6,7 @@ import { balancesOf } from '../../src/commands/balances.ts';
 import type { Outcome } from '../../src/commands/write-path/envelope.ts';
 import type { AccountEvent } from '../../src/events/account-events.ts';
 import type { Json } from '../../src/events/canonical.ts';
-import { readEvent } from '../../src/events/event-types.ts';
+import { readAccountEvent } from '../support/read-account-event.ts';
 import { START } from '../support/account-samples.ts';
 import { MemoryLog } from '../support/memory-log.ts';
 import { type Ask, ask, MODEL_STREAM, type ModelAnswer, newModel, shown } from '../support/plain-model.ts';
@@ -85,7 +85,7 @@ function seen(outcome: Outcome<Account, AccountEvent> | undefined): ModelAnswer 
 
 /** Folds the log from its beginning, as stored: each event is sound, and the end is where the write path stands. */
 function replayed(log: MemoryLog): void {
-  const events = log.events.map(readEvent);
+  const events = log.events.map(readAccountEvent);
   let account = accountDecider.initialState;
   for (const event of events) {
     const before = balancesOf(account);

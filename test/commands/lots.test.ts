@@ -107,7 +107,14 @@ const NO_FACTS = { claimed: () => undefined, standing: () => undefined };
 
 /** An account with so many lots of a credit and so many holds of a micro-credit on the first. */
 function crowded(lots: number, holds: number): OpenAccount {
-  const lot = (index: number) => ({ revision: index + 1, available: credits(1), held: ZERO, priority: 50, expiresAt: null });
+  const lot = (index: number) => ({
+    revision: index + 1,
+    free: credits(1),
+    held: ZERO,
+    frozen: false,
+    priority: 50,
+    expiresAt: null,
+  });
   const hold = (index: number): Hold => ({
     revision: 10_000 + index,
     amount: micro(1),
@@ -120,7 +127,9 @@ function crowded(lots: number, holds: number): OpenAccount {
   return {
     status: 'open',
     signedUp: false,
+    freeUsed: [],
     balances: {
+      frozen: ZERO,
       available: micro(credits(lots) - holds),
       reserved: micro(holds),
       debt: ZERO,
@@ -129,7 +138,7 @@ function crowded(lots: number, holds: number): OpenAccount {
       dueAt: holds === 0 ? null : iso(minute(15)),
     },
     lots: Array.from({ length: lots }, (_, index) =>
-      index === 0 ? { ...lot(0), available: micro(credits(1) - holds), held: micro(holds) } : lot(index),
+      index === 0 ? { ...lot(0), free: micro(credits(1) - holds), held: micro(holds) } : lot(index),
     ),
     holds: Array.from({ length: holds }, (_, index) => hold(index)),
   };

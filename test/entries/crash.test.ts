@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { verify } from '../../src/cli/verify.ts';
 import { type Account, evolve, initialAccount } from '../../src/commands/account.ts';
 import { accountStream } from '../../src/events/account-events.ts';
-import { readEvent } from '../../src/events/event-types.ts';
+import { readAccountEvent } from '../support/read-account-event.ts';
 import { createApiClient, giveCredits } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase, type TestStore, testStore } from '../support/database.ts';
 import { type Child, killAll, startChild } from './children.ts';
@@ -71,7 +71,7 @@ async function answeredMore(load: Load, more: number): Promise<void> {
 /** The log as it is, before any command is repeated. */
 async function checkLog(sent: readonly Sent[]): Promise<void> {
   for (const user of USERS) {
-    const events = (await log.store.readStream(accountStream(user), { limit: 100_000 })).map(readEvent);
+    const events = (await log.store.readStream(accountStream(user), { limit: 100_000 })).map(readAccountEvent);
     let account: Account = initialAccount;
     events.forEach((event, revision) => {
       expect(event.revision).toBe(revision);
@@ -97,7 +97,7 @@ async function checkLog(sent: readonly Sent[]): Promise<void> {
 function expectSums(account: Account): void {
   if (account.status === 'unopened') throw new Error('an event must open the account');
   const { lots, holds, balances } = account;
-  expect(lots.reduce((sum, lot) => sum + lot.available, 0)).toBe(balances.available);
+  expect(lots.reduce((sum, lot) => sum + lot.free, 0)).toBe(balances.available);
   expect(lots.reduce((sum, lot) => sum + lot.held, 0)).toBe(balances.reserved);
   expect(holds.reduce((sum, hold) => sum + hold.amount, 0)).toBe(balances.reserved);
   expect(balances.available + balances.reserved + balances.spent).toBe(balances.earned);

@@ -9,6 +9,7 @@ import { canonicalJson, type Json } from '../../src/events/canonical.ts';
 import { eventHash, eventId } from '../../src/events/chain.ts';
 import { readEvent, schemaVersion, type StoredEvent, UnreadableEventError } from '../../src/events/event-types.ts';
 import { eventFixture, fixtureNames } from '../support/event-fixtures.ts';
+import { readAccountEvent } from '../support/read-account-event.ts';
 import { expectSound } from '../support/sound-event.ts';
 
 const TYPES = Object.keys(accountSchemas);
@@ -56,7 +57,7 @@ const lot4 = { revision: 4, priority: 20, expiresAt: Date.parse('2026-11-02T09:5
 const lot10 = { ...lot4, revision: 10, priority: 30 };
 
 function lot(base: Pick<Lot, 'revision' | 'priority' | 'expiresAt'>, available: number, held: number): Lot {
-  return { ...base, available: micro(available), held: micro(held) };
+  return { ...base, free: micro(available), held: micro(held), frozen: false };
 }
 
 function hold(revision: number, ends: string, ...lots: readonly (readonly [number, number])[]): Hold {
@@ -66,10 +67,18 @@ function hold(revision: number, ends: string, ...lots: readonly (readonly [numbe
 }
 
 function account(lots: readonly Lot[], holds: readonly Hold[], earned = 0, spent = 0): Account {
-  const available = micro(lots.reduce((sum, one) => sum + one.available, 0));
+  const available = micro(lots.reduce((sum, one) => sum + one.free, 0));
   const reserved = micro(lots.reduce((sum, one) => sum + one.held, 0));
-  const balances = { available, reserved, debt: micro(0), earned: micro(earned), spent: micro(spent), dueAt: null };
-  return { status: 'open', balances, lots, holds, signedUp: false };
+  const balances = {
+    available,
+    reserved,
+    debt: micro(0),
+    frozen: micro(0),
+    earned: micro(earned),
+    spent: micro(spent),
+    dueAt: null,
+  };
+  return { status: 'open', balances, lots, holds, freeUsed: [], signedUp: false };
 }
 
 const HOLD3 = { ...hold(3, ENDS.hold3, [1, 25_000_000], [2, 15_500_000]), operation: 'chat' };
@@ -113,7 +122,7 @@ const AROUND: { readonly [type: string]: { before: Account; lots: readonly Lot[]
 };
 
 test.each(fixtureNames())('%s still evolves an account as it did', (name) => {
-  const event = readEvent(eventFixture(name));
+  const event = readAccountEvent(eventFixture(name));
   const around = AROUND[event.type];
   if (around === undefined) throw new Error(`say what ${event.type} does to an account`);
   const after = evolve(around.before, event);

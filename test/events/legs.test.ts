@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { accountSchemas, type LotAmounts } from '../../src/events/account-events.ts';
 import { type Micro, micro, ZERO } from '../../src/events/amounts.ts';
 import { readEvent, type Recorded } from '../../src/events/event-types.ts';
-import { legsOf, sumOfLots } from '../../src/events/legs.ts';
+import { legsOf } from '../../src/events/legs.ts';
+import { sumOfLots } from '../../src/events/lot-changes.ts';
 import { consumed, credits, expired, granted, opened, released, reserved, type Sample } from '../support/account-samples.ts';
 import { eventFixture } from '../support/event-fixtures.ts';
 

@@ -21,7 +21,15 @@ import { expectSound } from './sound-event.ts';
 type Expected = Sample | Rejection | { readonly repeats: number } | { readonly unchanged: number | null };
 
 const STREAM = accountStream('u1');
-const NOTHING: Balances = { available: ZERO, reserved: ZERO, debt: ZERO, earned: ZERO, spent: ZERO, dueAt: null };
+const NOTHING: Balances = {
+  available: ZERO,
+  debt: ZERO,
+  dueAt: null,
+  earned: ZERO,
+  frozen: ZERO,
+  reserved: ZERO,
+  spent: ZERO,
+};
 
 /** What happened to an account; the first event opens it. Apps are `writer` where not named. */
 export function given(...samples: readonly Sample[]) {
@@ -90,17 +98,21 @@ class History {
     expectSound(event, before, this.account);
   }
 
-  /** The facts that the write path would read for a command: no more than the decider asks for. */
+  /** The facts that the write path would read for a command: no more than the decider asks for, round by round. */
   factsFor(command: AccountCommand): Facts<AccountEvent> {
-    const missing = accountDecider.missingFacts(command, this.account);
-    return {
+    const asked = new Set<number>();
+    const facts: Facts<AccountEvent> = {
       claimed: (claim) => this.events.find(({ metadata }) => metadata.claims.includes(claim)),
       standing: (revision) => {
         const event = this.events[revision];
-        if (event === undefined || !missing.includes(revision)) return undefined;
+        if (event === undefined || !asked.has(revision)) return undefined;
         return { event, last: this.events.findLast(({ metadata }) => metadata.about.includes(revision)) };
       },
     };
+    for (let round = 0; round < 3; round += 1) {
+      for (const revision of accountDecider.missingFacts(command, this.account, facts)) asked.add(revision);
+    }
+    return facts;
   }
 }
 

@@ -29,8 +29,10 @@ export class MemoryLog {
 
   #decide(envelopes: readonly Envelope<AccountCommand>[], now: number): DecidedBatch<Account, AccountEvent> {
     const known = new KnownFacts<AccountEvent>();
-    const missing = envelopes.flatMap(({ command }) => accountDecider.missingFacts(command, this.state.state));
-    known.addStandings(missing, this.#lastAbout(missing));
+    for (let round = 0; round < 3; round += 1) {
+      const missing = envelopes.flatMap(({ command }) => accountDecider.missingFacts(command, this.state.state, known));
+      known.addStandings(missing, this.#lastAbout(missing));
+    }
     for (;;) {
       const decided = decideBatch(accountDecider, this.state, known, envelopes, { hashes: plainHashes, now });
       const claims = [...decided.events.flatMap((event) => event.claims), ...decided.unclaimed];

@@ -63,6 +63,7 @@ export function shown(model: Model) {
     available: available(model),
     reserved: sum(model.lots.map(({ held }) => held)),
     debt: 0,
+    frozen: 0,
     earned: model.earned,
     spent: model.spent,
     dueAt: due.length === 0 ? null : new Date(Math.min(...due)).toISOString(),

@@ -15,18 +15,24 @@ export function expectSound(event: Recorded<AccountEvent>, before: Balances, acc
   expect(sum([...moved.values()])).toBe(0);
   expect(before.available + (moved.get(`available:${event.stream}`) ?? 0)).toBe(after.available);
   expect(before.reserved + (moved.get(`reserved:${event.stream}`) ?? 0)).toBe(after.reserved);
-  expect(Math.min(after.available, after.reserved, after.debt, after.earned, after.spent)).toBeGreaterThanOrEqual(0);
+  expect(before.frozen + (moved.get(`frozen:${event.stream}`) ?? 0)).toBe(after.frozen);
+  expect(before.debt - (moved.get(`debt:${event.stream}`) ?? 0)).toBe(after.debt);
+  const { available, reserved, frozen, debt, earned, spent } = after;
+  expect(Math.min(available, reserved, frozen, debt, earned, spent)).toBeGreaterThanOrEqual(0);
+  // Whoever owes has nothing to spend.
+  if (debt > 0) expect(available).toBe(0);
 
   if (account.status === 'unopened') throw new Error('an event leaves an open account');
   const { lots, holds } = account;
   expect(account.balances).toEqual(after);
-  expect(sum(lots.map(({ available }) => available))).toBe(after.available);
+  expect(sum(lots.filter((lot) => !lot.frozen).map(({ free }) => free))).toBe(after.available);
+  expect(sum(lots.filter((lot) => lot.frozen).map(({ free }) => free))).toBe(after.frozen);
   expect(sum(lots.map(({ held }) => held))).toBe(after.reserved);
   expect(sum(holds.map(({ amount }) => amount))).toBe(after.reserved);
-  expect(lots.filter(({ available, held }) => Math.min(available, held) < 0)).toEqual([]);
+  expect(lots.filter(({ free, held }) => Math.min(free, held) < 0)).toEqual([]);
   const due = [
     ...holds.map(({ expiresAt }) => expiresAt),
-    ...lots.flatMap((lot) => (lot.available > 0 ? (lot.expiresAt ?? []) : [])),
+    ...lots.flatMap((lot) => (lot.free > 0 && !lot.frozen ? (lot.expiresAt ?? []) : [])),
   ];
   expect(after.dueAt).toBe(due.length === 0 ? null : new Date(Math.min(...due)).toISOString());
 }

@@ -8,7 +8,7 @@ import type { Recorded } from '../../src/events/event-types.ts';
  */
 export function expectSpentOnce(
   events: readonly Recorded<AccountEvent>[],
-  left: readonly { readonly revision: number; readonly available: number; readonly held: number }[],
+  left: readonly { readonly revision: number; readonly free: number; readonly held: number }[],
 ): void {
   const open = new Map<number, number>();
   const leave = (lots: LotAmounts) => {
@@ -29,7 +29,7 @@ export function expectSpentOnce(
   }
   const remaining = [...open].filter(([, amount]) => amount !== 0);
   expect(remaining.sort(byRevision)).toEqual(
-    left.map((lot): [number, number] => [lot.revision, lot.available + lot.held]).sort(byRevision),
+    left.map((lot): [number, number] => [lot.revision, lot.free + lot.held]).sort(byRevision),
   );
   expect(new Set(settled).size).toBe(settled.length);
 }

@@ -7,7 +7,8 @@ import { GroupCommitter } from '../../src/commands/write-path/group-committer.ts
 import { servicePool, serviceClient } from '../../src/database.ts';
 import { type AccountEvent, accountStream } from '../../src/events/account-events.ts';
 import { type Clock, createClock } from '../../src/events/clock.ts';
-import { readEvent, type Recorded, SNAPSHOT_VERSION } from '../../src/events/event-types.ts';
+import { type Recorded, SNAPSHOT_VERSION } from '../../src/events/event-types.ts';
+import { readAccountEvent } from './read-account-event.ts';
 import { createSnapshots, type Snapshots } from '../../src/events/postgres/snapshots.ts';
 import { createPostgresStore } from '../../src/events/postgres/store.ts';
 import { createStreamLocks } from '../../src/events/postgres/stream-locks.ts';
@@ -86,7 +87,7 @@ export async function historyOf(store: Store, user: string): Promise<readonly Re
   const events: Recorded<AccountEvent>[] = [];
   for (;;) {
     const page = await store.readStream(accountStream(user), { from: events.length, limit: 1_000 });
-    events.push(...page.map(readEvent));
+    events.push(...page.map(readAccountEvent));
     if (page.length < 1_000) return events;
   }
 }

@@ -1,5 +1,5 @@
 import { eventHash, eventId, NO_HASH } from '../../events/chain.ts';
-import { type Recorded, readEvent, UnreadableEventError } from '../../events/event-types.ts';
+import { type Recorded, isAccountEvent, readEvent, UnreadableEventError } from '../../events/event-types.ts';
 import { legsOf } from '../../events/legs.ts';
 import { NO_STREAM } from '../../events/store.ts';
 import type { Findings } from './finding.ts';
@@ -21,15 +21,22 @@ export type EventRow = {
 export type SoundEvent = { readonly row: EventRow; readonly event: Recorded };
 
 /** The end of a stream as far as it was read: a small record for each stream is all that the audit keeps. */
+/** The balances of an account that the legs of its events make. */
+const BALANCES = ['available', 'reserved', 'frozen', 'debt'] as const;
+
 export type StreamEnd = {
   readonly revision: number;
   /** Of the last event, in base64url. */
   readonly hash: string;
   /** What its events' legs have made of it, in micro-credits; undefined where an event could not be believed. */
-  readonly balances: { readonly available: number; readonly reserved: number } | undefined;
+  readonly balances: { readonly [Name in (typeof BALANCES)[number]]: number } | undefined;
 };
 
-const BEFORE_FIRST: StreamEnd = { revision: NO_STREAM, hash: NO_HASH, balances: { available: 0, reserved: 0 } };
+const BEFORE_FIRST: StreamEnd = {
+  revision: NO_STREAM,
+  hash: NO_HASH,
+  balances: { available: 0, reserved: 0, frozen: 0, debt: 0 },
+};
 
 /**
  * Checks events one by one, in the order of the log: positions and revisions without a gap, each event what was
@@ -128,19 +135,20 @@ export class EventAudit {
   }
 
   #balancesAfter(row: EventRow, event: Recorded, before: StreamEnd['balances']): StreamEnd['balances'] {
-    const { available, reserved } = event.data.after;
-    const after = { available, reserved };
-    const made = { available: 0, reserved: 0 };
+    if (!isAccountEvent(event)) return undefined;
+    const { after } = event.data;
+    const made: { [account: string]: number } = {};
     let sum = 0;
     for (const { account, amount } of legsOf(event)) {
       sum += amount;
-      if (account === `available:${event.stream}`) made.available += amount;
-      if (account === `reserved:${event.stream}`) made.reserved += amount;
+      made[account] = (made[account] ?? 0) + amount;
     }
     if (sum !== 0) this.#findings.add(placeOf(row), `its double entry does not sum to zero but to ${sum} micro-credits`);
     if (before === undefined) return after;
-    for (const name of ['available', 'reserved'] as const) {
-      const due = before[name] + made[name];
+    for (const name of BALANCES) {
+      // What is owed is a negative balance of the ledger's.
+      const moved = made[`${name}:${event.stream}`] ?? 0;
+      const due = before[name] + (name === 'debt' ? -moved : moved);
       if (due < 0) this.#findings.add(placeOf(row), `it takes more than there is: ${name} would be ${due} micro-credits`);
       else if (due !== after[name]) {
         this.#findings.add(

@@ -71,7 +71,7 @@ export function decideBatch<State, Command, Event extends LedgerEvent>(
 
   /** Undefined where it has to wait for the next batch: no room is left, or this batch settled what it names. */
   function decideOne(envelope: Envelope<Command>): Outcome<State, Event> | undefined {
-    if (facts.unread(decider.missingFacts(envelope.command, current.state)).length > 0) return undefined;
+    if (facts.unread(decider.missingFacts(envelope.command, current.state, facts)).length > 0) return undefined;
     const decision = decider.decide(envelope.command, current.state, facts, { now: at, stream, app: appOf(envelope.actor) });
     switch (decision.kind) {
       case 'reject':
