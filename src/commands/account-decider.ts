@@ -46,7 +46,7 @@ function decide(command: AccountCommand, account: Account, facts: Facts<AccountE
     case 'ReserveCredits':
       return decideReserveCredits(command, account, context);
     case 'UseCredits':
-      return decideUseCredits(command, account);
+      return decideUseCredits(command, account, context);
     case 'CommitReservation':
       return decideCommitReservation(command, account, facts, context);
     case 'ReleaseReservation':

@@ -1,7 +1,7 @@
-import type { AccountEvent } from '../events/account-events.ts';
+import type { AccountEvent, AccountEventOf, LotAmounts } from '../events/account-events.ts';
 import { type Micro, minus, plus, ZERO } from '../events/amounts.ts';
 import { sumOfLots } from '../events/lot-changes.ts';
-import type { Account, Hold } from './account.ts';
+import type { Account } from './account.ts';
 import { tooHigh, withBalances, withinTotal } from './balances.ts';
 import { type Context, type Decision, type Facts, reject } from './decider.ts';
 import { alreadyResolved, standingOf } from './holds.ts';
@@ -16,6 +16,8 @@ export type CommitReservation = {
   readonly amount: Micro | null;
   /** What to do where the hold has run out: take from what is available, or refuse. */
   readonly onExpired: 'available' | 'refuse';
+  /** An app that is only observed is never refused: what isn't covered is recorded, and nobody pays it. */
+  readonly observed?: boolean;
   readonly personal: string | null;
 };
 
@@ -36,41 +38,50 @@ export function decideCommitReservation(
     case 'settled': {
       const { by } = standing;
       const original = facts.standing(command.reservation)?.event;
-      const asked = command.amount ?? (original?.type === 'CreditsReserved' ? original.data.amount : null);
-      return by.type === 'CreditsConsumed' && by.data.amount === asked
+      const asked = command.amount ?? (original?.type === 'CreditsReserved' ? inAll(original.data) : null);
+      return by.type === 'CreditsConsumed' && inAll(by.data) === asked
         ? { kind: 'repeat', event: by }
         : reject(alreadyResolved(by));
     }
     case 'expired': {
       if (command.onExpired === 'refuse') return reject({ code: 'reservation_expired' });
-      const { amount, operation, appId } = standing.reserved.data;
-      return capture(command, account, { amount, operation, appId, held: ZERO, lots: [] }, context);
+      return capture(command, account, { ...standing.reserved.data, held: ZERO, lots: [] }, context);
     }
-    case 'open': {
+    case 'open':
       return capture(command, account, { ...standing.hold, held: standing.hold.amount }, context);
-    }
     default:
       return standing satisfies never;
   }
 }
 
 /** What a hold was made for, and what it still keeps. */
-type Held = Pick<Hold, 'amount' | 'lots' | 'operation' | 'appId'> & { readonly held: Micro };
+type Held = Pick<AccountEventOf<'CreditsReserved'>['data'], 'amount' | 'operation' | 'appId' | 'uncovered' | 'price' | 'free'> & {
+  readonly held: Micro;
+  readonly lots: LotAmounts;
+};
+
+/** What was asked for: what was covered, and what an app that is only observed was not refused. */
+function inAll({ amount, uncovered = ZERO }: Pick<Held, 'amount' | 'uncovered'>): Micro {
+  return plus(amount, uncovered);
+}
 
 function capture(command: CommitReservation, account: Account, hold: Held, { now }: Context): Decision<AccountEvent> {
   if (account.status === 'unopened') return reject({ code: 'reservation_not_found' });
-  const amount = command.amount ?? hold.amount;
-  const { fromHold, returned, toFrozen, lapsed } = settle(account.lots, hold.lots, amount, now);
-  const excess = minus(amount, sumOfLots(fromHold));
+  const asked = command.amount ?? inAll(hold);
+  const { fromHold, returned, toFrozen, lapsed } = settle(account.lots, hold.lots, asked, now);
+  const excess = minus(asked, sumOfLots(fromHold));
   const { available, spent } = account.balances;
-  if (excess > available) {
+  const short = excess > available ? minus(excess, available) : ZERO;
+  // What wasn't covered when it was held need not be covered now.
+  if (short > (command.observed === true ? short : (hold.uncovered ?? ZERO))) {
     return reject({
       code: 'insufficient_credits',
-      required: amount,
+      required: asked,
       available: plus(available, hold.held),
       operation: hold.operation,
     });
   }
+  const amount = minus(asked, short);
   if (!withinTotal(spent, amount)) return tooHigh('totalSpent');
   const consumed = withBalances(
     account,
@@ -79,14 +90,17 @@ function capture(command: CommitReservation, account: Account, hold: Held, { now
       data: {
         amount,
         appId: hold.appId,
-        fromAvailable: cover(account.lots, excess),
+        ...(hold.free && { free: hold.free }),
+        fromAvailable: cover(account.lots, minus(excess, short)),
         fromHold,
         lapsed,
         operation: hold.operation,
         personal: command.personal,
+        ...(hold.price && { price: hold.price }),
         reservation: command.reservation,
         returned,
         ...(toFrozen && { toFrozen }),
+        ...(short > 0 && { uncovered: short }),
       },
     },
     { about: [command.reservation] },

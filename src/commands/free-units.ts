@@ -1,8 +1,11 @@
 import type { FreeUnits } from '../events/account-events.ts';
 import type { AboutLots } from '../events/lot-changes.ts';
 
+/** An operation's allowance, in one period. */
+type Period = Pick<FreeUnits, 'app' | 'operation' | 'period' | 'key'>;
+
 /** What of a free allowance was used in a period, in units. */
-export function usedIn(freeUsed: readonly FreeUnits[], what: Omit<FreeUnits, 'units'>): number {
+export function usedIn(freeUsed: readonly FreeUnits[], what: Period): number {
   const used = freeUsed.find((one) => isSame(one, what));
   return used === undefined || used.key !== what.key ? 0 : used.units;
 }
@@ -32,7 +35,7 @@ export function freeUsedAfter(freeUsed: readonly FreeUnits[], event: AboutLots):
 }
 
 function taken(freeUsed: readonly FreeUnits[], free: FreeUnits | undefined): readonly FreeUnits[] {
-  if (free === undefined) return freeUsed;
+  if (free === undefined || free.units === 0) return freeUsed;
   return [...freeUsed.filter((one) => !isSame(one, free)), { ...free, units: usedIn(freeUsed, free) + free.units }];
 }
 
@@ -44,6 +47,6 @@ function givenBack(freeUsed: readonly FreeUnits[], free: FreeUnits | undefined):
   );
 }
 
-function isSame(a: Omit<FreeUnits, 'units'>, b: Omit<FreeUnits, 'units'>): boolean {
+function isSame(a: Period, b: Period): boolean {
   return a.app === b.app && a.operation === b.operation && a.period === b.period;
 }

@@ -1,4 +1,4 @@
-import type { AccountEvent, LotAmounts } from '../events/account-events.ts';
+import type { AccountEvent, FreeUnits, LotAmounts } from '../events/account-events.ts';
 import { type Micro, ZERO } from '../events/amounts.ts';
 import type { Account } from './account.ts';
 import { withBalances } from './balances.ts';
@@ -16,7 +16,7 @@ export type ReleaseReservation = {
 
 /**
  * Refuses a hold that was committed, and one of another app; one that was released already repeats the first answer.
- * A hold that has run out is settled with nothing to give back, so that no late commit takes anything.
+ * A hold that has run out is settled with no credits to give back, so that no late commit takes anything.
  */
 export function decideReleaseReservation(
   command: ReleaseReservation,
@@ -33,26 +33,39 @@ export function decideReleaseReservation(
         ? { kind: 'repeat', event: standing.by }
         : reject(alreadyResolved(standing.by));
     case 'expired':
-      return release(command, account, ZERO, [], context);
+      return release(command, account, { amount: ZERO, lots: [], free: standing.reserved.data.free }, context);
     case 'open':
-      return release(command, account, standing.hold.amount, standing.hold.lots, context);
+      return release(command, account, standing.hold, context);
     default:
       return standing satisfies never;
   }
 }
 
+/** What a hold still keeps. */
+type Kept = { readonly amount: Micro; readonly lots: LotAmounts; readonly free?: FreeUnits | undefined };
+
 function release(
   { reservation, personal }: ReleaseReservation,
   account: Account,
-  amount: Micro,
-  lots: LotAmounts,
+  { amount, lots, free }: Kept,
   { now }: Context,
 ): Decision<AccountEvent> {
   if (account.status === 'unopened') return reject({ code: 'reservation_not_found' });
   const { returned, toFrozen, lapsed } = settle(account.lots, lots, ZERO, now);
   const released = withBalances(
     account,
-    { type: 'ReservationReleased', data: { amount, lapsed, personal, reservation, returned, ...(toFrozen && { toFrozen }) } },
+    {
+      type: 'ReservationReleased',
+      data: {
+        amount,
+        ...(free !== undefined && free.units > 0 && { free }),
+        lapsed,
+        personal,
+        reservation,
+        returned,
+        ...(toFrozen && { toFrozen }),
+      },
+    },
     { about: [reservation] },
   );
   return { kind: 'append', events: [released] };

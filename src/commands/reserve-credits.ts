@@ -1,14 +1,17 @@
 import type { AccountEvent } from '../events/account-events.ts';
-import type { Micro } from '../events/amounts.ts';
+import { minus } from '../events/amounts.ts';
 import { type Account, MAX_HOLDS } from './account.ts';
-import { balancesOf, withBalances } from './balances.ts';
-import { type Context, type Decision, reject } from './decider.ts';
+import { balancesOf, opening, withBalances } from './balances.ts';
+import { type Context, type Decided, type Decision, reject } from './decider.ts';
 import { cover } from './lots.ts';
+import { type Asked, chargeOf } from './price.ts';
 
 /** Holds credits until they are consumed, released, or the hold runs out. */
 export type ReserveCredits = {
   readonly type: 'ReserveCredits';
-  readonly amount: Micro;
+  readonly amount: Asked;
+  /** An app that is only observed is never refused: what isn't covered is recorded, and not held. */
+  readonly observed?: boolean;
   /** How long the hold lasts, in ms. */
   readonly ttl: number;
   readonly operation: string | null;
@@ -16,19 +19,34 @@ export type ReserveCredits = {
   readonly personal: string | null;
 };
 
-/** Refuses what isn't covered, and more than MAX_HOLDS open holds. */
+/** Refuses what isn't covered (unless the app is only observed), and more than MAX_HOLDS open holds. */
 export function decideReserveCredits(command: ReserveCredits, account: Account, { now }: Context): Decision<AccountEvent> {
-  const { amount, ttl, operation, appId, personal } = command;
+  const { ttl, operation, appId, personal, observed = false } = command;
+  const opened = opening();
+  const open = account.status === 'unopened' ? opened.account : account;
+  const charge = chargeOf(command.amount, open, now);
+  if ('code' in charge) return reject(charge);
+  const { amount: asked, free, price } = charge;
   const { available } = balancesOf(account);
-  if (account.status === 'unopened' || available < command.amount) {
-    return reject({ code: 'insufficient_credits', required: command.amount, available, operation: command.operation });
+  if (!observed && (account.status === 'unopened' || available < asked)) {
+    return reject({ code: 'insufficient_credits', required: asked, available, operation });
   }
-  if (account.holds.length >= MAX_HOLDS) return reject({ code: 'limit_exceeded', limit: 'openHolds', maximum: MAX_HOLDS });
-  const lots = cover(account.lots, command.amount);
-  const expiresAt = new Date(now + ttl).toISOString();
-  const reserved = withBalances(account, {
+  if (open.holds.length >= MAX_HOLDS) return reject({ code: 'limit_exceeded', limit: 'openHolds', maximum: MAX_HOLDS });
+  const amount = available < asked ? available : asked;
+  const reserved = withBalances(open, {
     type: 'CreditsReserved',
-    data: { amount, appId, expiresAt, lots, operation, personal },
+    data: {
+      amount,
+      appId,
+      expiresAt: new Date(now + ttl).toISOString(),
+      ...(free && { free }),
+      lots: cover(open.lots, amount),
+      operation,
+      personal,
+      ...(price && { price }),
+      ...(amount < asked && { uncovered: minus(asked, amount) }),
+    },
   });
-  return { kind: 'append', events: [reserved] };
+  const first: Decided<AccountEvent>[] = account.status === 'unopened' ? [opened.event] : [];
+  return { kind: 'append', events: [...first, reserved] };
 }

@@ -43,13 +43,15 @@ const priceSchema = z.object({
   revision: revisionSchema,
 });
 
-/** Units that a free allowance covered, and of which period: `2026-11-21` of a day, `2026-11` of a month, `` of all time. */
+/** Units that a free allowance covered, none where it is used up, and of which period: `2026-11-21` of a day, `2026-11` of a month, `` of all time. */
 const freeSchema = z.object({
   app: z.string(),
   operation: z.string(),
   period: z.enum(['day', 'month', 'lifetime']),
   key: z.string(),
   units: z.int().nonnegative(),
+  /** What is left of the allowance after this, in units. */
+  remaining: z.int().nonnegative(),
 });
 
 // Optional fields came with version 2: absent, they say that there is nothing of the kind.

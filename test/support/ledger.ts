@@ -31,7 +31,7 @@ export type TestAccount = {
   readonly stream: string;
   execute(command: AccountCommand): Promise<Outcome<Account, AccountEvent>>;
   grant(amount: Micro, what?: Partial<GrantCredits>): Promise<Recorded<AccountEventOf<'CreditsGranted'>>>;
-  reserve(amount: Micro, what?: Partial<ReserveCredits>): Promise<Recorded<AccountEventOf<'CreditsReserved'>>>;
+  reserve(amount: Micro, what?: Partial<Omit<ReserveCredits, 'amount'>>): Promise<Recorded<AccountEventOf<'CreditsReserved'>>>;
   commit(hold: number, amount?: Micro): Promise<Recorded<AccountEventOf<'CreditsConsumed'>>>;
   release(hold: number): Promise<Recorded<AccountEventOf<'ReservationReleased'>>>;
   use(amount: Micro): Promise<Recorded<AccountEventOf<'CreditsConsumed'>>>;

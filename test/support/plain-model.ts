@@ -1,4 +1,5 @@
 import type { AccountCommand } from '../../src/commands/account-decider.ts';
+import type { Asked } from '../../src/commands/price.ts';
 import type { Rejection } from '../../src/commands/rejection.ts';
 import type { Micro } from '../../src/events/amounts.ts';
 
@@ -121,19 +122,23 @@ function decide(model: Model, command: AccountCommand, app: string, now: number,
       return grant(model, { amount: command.amount, priority: command.priority, ends, name });
     }
     case 'ReserveCredits': {
-      if (available(model) < command.amount || !model.open) return tooLittle(model, command.amount, command.operation);
-      const parts = take(model, command.amount);
+      const asked = byAmount(command.amount);
+      if (available(model) < asked || !model.open) return tooLittle(model, asked, command.operation);
+      const parts = take(model, asked);
       for (const { lot, amount } of parts) lot.held += amount;
-      const { amount, operation, ttl } = command;
+      const { operation, ttl } = command;
+      const amount = asked;
       const fresh = { status: 'open', settledBy: -1, taken: 0 } as const;
       model.holds.push({ revision: model.events, app, amount, operation, ends: now + ttl, parts, ...fresh });
       return written(model);
     }
-    case 'UseCredits':
-      if (available(model) < command.amount || !model.open) return tooLittle(model, command.amount, command.operation);
-      take(model, command.amount);
-      model.spent += command.amount;
+    case 'UseCredits': {
+      const asked = byAmount(command.amount);
+      if (available(model) < asked || !model.open) return tooLittle(model, asked, command.operation);
+      take(model, asked);
+      model.spent += asked;
       return written(model);
+    }
     case 'CommitReservation':
     case 'ReleaseReservation':
       return settle(model, command, app, now, stream);
@@ -247,4 +252,10 @@ function no(rejection: Rejection): ModelAnswer {
 
 function sum(amounts: readonly number[]): number {
   return amounts.reduce((total, amount) => total + amount, 0);
+}
+
+/** The model knows amounts; prices have tests of their own. */
+function byAmount(asked: Asked): Micro {
+  if (typeof asked !== 'number') throw new Error('the model knows no prices');
+  return asked;
 }
