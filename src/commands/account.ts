@@ -14,6 +14,8 @@ export type Account = { readonly status: 'unopened' } | OpenAccount;
 
 export type OpenAccount = {
   readonly status: 'open';
+  /** Of the last event: the next one's lot, if it makes one, is named by the one behind it. */
+  readonly revision: number;
   readonly balances: Balances;
   readonly lots: Lots;
   /** By revision. */
@@ -50,13 +52,15 @@ export const MAX_FREE = 1_000;
 /** The account after an event. An event that can't follow on this state is a bug or a broken log, and throws. */
 export function evolve(account: Account, event: Evolvable<AccountEvent>): Account {
   if (event.type === 'AccountOpened') {
-    return { status: 'open', balances: event.data.after, lots: [], holds: [], freeUsed: [], signedUp: false };
+    const { revision } = event;
+    return { status: 'open', revision, balances: event.data.after, lots: [], holds: [], freeUsed: [], signedUp: false };
   }
   if (account.status === 'unopened') throw new Error(`${event.type} in an account that was never opened`);
   const signedUp = account.signedUp || (event.type === 'CreditsGranted' && event.data.source === 'signup');
   const made = { revision: event.revision, app: appOf(event.metadata.actor) };
   return {
     status: 'open',
+    revision: event.revision,
     balances: event.data.after,
     lots: lotsAfter(account.lots, event, event.revision),
     holds: holdsAfter(account.holds, event, made),

@@ -21,9 +21,6 @@ export function balancesOf(account: Account): Balances {
   return account.status === 'open' ? account.balances : NOTHING;
 }
 
-/** The revision of an event that is not written yet, and the app that makes it: neither shows in a sum or a due time. */
-const NEW = { revision: Number.MAX_SAFE_INTEGER, app: '' };
-
 /** An event with the balances after it, worked out from what it does to lots and holds. What it brings pays debt first. */
 export function withBalances(
   account: OpenAccount,
@@ -39,16 +36,18 @@ export function withBalances(
 }
 
 /** What pays debt, of what a movement brings; undefined where nothing is owed, as almost always. */
-function debtPaid({ balances, lots }: OpenAccount, movement: Movement): LotAmounts | undefined {
+function debtPaid({ balances, lots, revision }: OpenAccount, movement: Movement): LotAmounts | undefined {
   if (balances.debt === 0) return undefined;
-  const parts = lotsAfter(lots, movement, NEW.revision);
-  const paid = cover(parts, balances.debt);
+  // Whoever owes has nothing to spend: what can be spent now is what the movement brings.
+  const paid = cover(lotsAfter(lots, movement, revision + 1), balances.debt);
   return paid.length === 0 ? undefined : paid;
 }
 
 function balancesAfter(account: OpenAccount, movement: Movement): Balances {
-  const lots = lotsAfter(account.lots, movement, NEW.revision);
-  const holds = holdsAfter(account.holds, movement, NEW);
+  const revision = account.revision + 1;
+  const lots = lotsAfter(account.lots, movement, revision);
+  // Which app makes it shows in no sum and no due time.
+  const holds = holdsAfter(account.holds, movement, { revision, app: '' });
   const { debt, earned, spent } = account.balances;
   let available = ZERO;
   let frozen = ZERO;
@@ -71,8 +70,8 @@ function balancesAfter(account: OpenAccount, movement: Movement): Balances {
 }
 
 function debtAfter(debt: Micro, { type, data }: Movement): Micro {
-  if (type === 'GrantRevoked') return plus(debt, data.debt);
-  return 'debtPaid' in data && data.debtPaid !== undefined ? minus(debt, sumOfLots(data.debtPaid)) : debt;
+  const owed = type === 'GrantRevoked' ? plus(debt, data.debt) : debt;
+  return 'debtPaid' in data && data.debtPaid !== undefined ? minus(owed, sumOfLots(data.debtPaid)) : owed;
 }
 
 function spentAfter(spent: Micro, { type, data }: Movement): Micro {
@@ -84,7 +83,7 @@ function spentAfter(spent: Micro, { type, data }: Movement): Micro {
 export function opening(): { event: Decided<AccountEvent>; account: OpenAccount } {
   return {
     event: { type: 'AccountOpened', data: { after: NOTHING } },
-    account: { status: 'open', balances: NOTHING, lots: [], holds: [], freeUsed: [], signedUp: false },
+    account: { status: 'open', revision: 0, balances: NOTHING, lots: [], holds: [], freeUsed: [], signedUp: false },
   };
 }
 

@@ -1,4 +1,5 @@
 import type { LedgerEvent, Recorded } from '../events/event-types.ts';
+import type { Actor, Metadata } from '../events/metadata.ts';
 import type { Rejection } from './rejection.ts';
 
 /**
@@ -28,23 +29,30 @@ export type Decided<Event extends LedgerEvent = LedgerEvent> = Event & {
 };
 
 /** What `evolve` sees of an event. */
-export type Evolvable<Event extends LedgerEvent = LedgerEvent> = Event & Pick<Recorded, 'revision' | 'metadata'>;
+export type Evolvable<Event extends LedgerEvent = LedgerEvent> = Event & {
+  readonly revision: number;
+  readonly metadata: Pick<Metadata, 'actor'>;
+};
 
 export type Decision<Event extends LedgerEvent = LedgerEvent> =
-  /** The last event is the one that answers; it alone carries the command's claims. */
+  /** The last event is the one that answers; it carries the command's key. */
   | { readonly kind: 'append'; readonly events: readonly [...Decided<Event>[], Decided<Event>] }
   /** It has happened already: the answer is the event that it made then. */
   | { readonly kind: 'repeat'; readonly event: Recorded<Event> }
   /** There is nothing to write: the answer is how things stand. `event`: what made them so, where one did. */
   | { readonly kind: 'unchanged'; readonly event?: Recorded<Event> }
-  | { readonly kind: 'reject'; readonly rejection: Rejection };
+  /** `unless`: claims with which it would have happened already, which only a look at the log tells. */
+  | { readonly kind: 'reject'; readonly rejection: Rejection; readonly unless?: readonly string[] };
 
 /** What a decision may know beside the state. Times in milliseconds since 1970. */
 export type Context = {
   readonly now: number;
   readonly stream: string;
+  readonly actor: Actor;
   /** The app that acts. */
   readonly app: string;
+  /** The revision of the first event that is decided. */
+  readonly revision: number;
 };
 
 /** What was read from the log because state no longer holds it, kept up to date with every later event. */

@@ -1,7 +1,7 @@
 import type { AccountEvent, GrantSource } from '../events/account-events.ts';
 import { type Micro, plus } from '../events/amounts.ts';
 import { grantClaim } from '../events/claims.ts';
-import { type Account, MAX_LOTS } from './account.ts';
+import { type Account, MAX_LOTS, type OpenAccount } from './account.ts';
 import { opening, tooHigh, withBalances, withinTotal } from './balances.ts';
 import { type Context, type Decided, type Decision, type Facts, reject } from './decider.ts';
 
@@ -20,7 +20,7 @@ export type GrantCredits = {
   readonly personal: string | null;
 };
 
-/** Refuses an end in the past, a total above the ledger's bound, and more than MAX_LOTS open lots. */
+/** Refuses an end in the past, a total above the ledger's bound, and more than MAX_LOTS open lots, unless it was given before. */
 export function decideGrantCredits(
   command: GrantCredits,
   account: Account,
@@ -32,16 +32,10 @@ export function decideGrantCredits(
   if (given !== undefined) return { kind: 'unchanged', event: given };
 
   const { type: _, expiresAt, ...data } = command;
-  if (expiresAt !== null && expiresAt <= now) {
-    return reject({ code: 'invalid', path: 'expiresAt', message: 'must lie in the future' });
-  }
   const opened = opening();
   const open = account.status === 'unopened' ? opened.account : account;
-  const { available, reserved, earned } = open.balances;
-  if (!withinTotal(earned, command.amount)) return tooHigh('totalEarned');
-  if (!withinTotal(plus(available, reserved), command.amount)) return tooHigh('balance');
-  // What somebody paid for is never refused; a purchase of its own comes with its own command.
-  if (open.lots.length >= MAX_LOTS) return reject({ code: 'limit_exceeded', limit: 'openLots', maximum: MAX_LOTS });
+  const refusal = refusalOf(command, open, now);
+  if (refusal !== undefined) return { ...refusal, unless: [claim] };
 
   const grant = withBalances(
     open,
@@ -50,4 +44,16 @@ export function decideGrantCredits(
   );
   const first: Decided<AccountEvent>[] = account.status === 'unopened' ? [opened.event] : [];
   return { kind: 'append', events: [...first, grant] };
+}
+
+function refusalOf({ amount, expiresAt }: GrantCredits, { balances, lots }: OpenAccount, now: number) {
+  if (expiresAt !== null && expiresAt <= now) {
+    return reject({ code: 'invalid', path: 'expiresAt', message: 'must lie in the future' });
+  }
+  const { available, reserved, earned } = balances;
+  if (!withinTotal(earned, amount)) return tooHigh('totalEarned');
+  if (!withinTotal(plus(available, reserved), amount)) return tooHigh('balance');
+  // What somebody paid for is never refused; a purchase of its own comes with its own command.
+  if (lots.length >= MAX_LOTS) return reject({ code: 'limit_exceeded', limit: 'openLots', maximum: MAX_LOTS });
+  return undefined;
 }

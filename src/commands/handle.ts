@@ -32,6 +32,8 @@ import { advance, type StreamState } from './write-path/stream-state.ts';
 /** Commands that wait in this process, and for one stream, at the most. Beyond that they are refused at once. */
 const MAX_WAITING = 10_000;
 const MAX_WAITING_STREAM = 2_000;
+/** And how many bytes their requests took. */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** How often a batch is decided again after a conflict, and for how long after a lost connection, in ms. */
 const MAX_ATTEMPTS = 20;
 const DOUBT_LASTS = 5_000;
@@ -67,6 +69,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
   /** Told when no command waits any more. */
   #lastEmptied: (() => void) | undefined;
   #waiting = 0;
+  #waitingBytes = 0;
   #closing = false;
 
   constructor(decider: Decider<State, Command, Event>, parts: HandlerParts) {
@@ -89,13 +92,17 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
    */
   execute(envelope: Envelope<Command>): Promise<Outcome<State, Event>> {
     const mailbox = this.#mailboxes.get(envelope.stream);
-    if (this.#closing || this.#waiting >= MAX_WAITING || (mailbox?.length ?? 0) >= MAX_WAITING_STREAM) {
+    const { bytes = 0 } = envelope;
+    const isFull = this.#waiting >= MAX_WAITING || this.#waitingBytes + bytes > MAX_WAITING_BYTES;
+    if (this.#closing || isFull || (mailbox?.length ?? 0) >= MAX_WAITING_STREAM) {
       return Promise.reject(new OverloadedError(this.#closing ? 'the process is stopping' : 'too many commands wait'));
     }
     this.#waiting += 1;
+    this.#waitingBytes += bytes;
     return new Promise<Outcome<State, Event>>((resolve, reject) => {
       const answered = () => {
         this.#waiting -= 1;
+        this.#waitingBytes -= bytes;
       };
       const pending: Pending<State, Command, Event> = {
         envelope,

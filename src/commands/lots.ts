@@ -96,22 +96,15 @@ function standing(lots: Lots, event: AboutLots, revision: number): Lots {
     }
     case 'GrantFrozen': {
       const { grant, reopened } = event.data;
-      const all = reopened === undefined ? lots : withLot(lots, newLot(grant, ZERO, reopened));
-      return all.map((lot) => (lot.revision === grant ? { ...lot, frozen: true } : lot));
+      if (reopened !== undefined) return withLot(lots, { ...newLot(grant, ZERO, reopened), frozen: true });
+      if (findLot(lots, grant) === undefined) throw new Error(`there is no lot ${grant}`);
+      return lots.map((lot) => (lot.revision === grant ? { ...lot, frozen: true } : lot));
     }
-    case 'GrantUnfrozen': {
-      const { grant, expiresAt } = event.data;
-      const lot = lots.find((one) => one.revision === grant);
-      if (lot === undefined) throw new Error(`there is no lot ${grant}`);
-      const others = lots.filter((one) => one !== lot);
-      const thawed = { ...lot, frozen: false, expiresAt: expiresAt === null ? null : Date.parse(expiresAt) };
-      return isEmpty(thawed) ? others : withLot(others, thawed);
-    }
-    case 'GrantRevoked': {
+    case 'GrantUnfrozen':
+      return thawed(lots, event.data);
+    case 'GrantRevoked':
       // Of a grant that is revoked altogether nothing is left to freeze: what its holds keep is theirs.
-      const { grant, granted, revoked } = event.data;
-      return revoked < granted ? lots : lots.map((lot) => (lot.revision === grant ? { ...lot, frozen: false } : lot));
-    }
+      return event.data.revoked === event.data.granted && isFrozen(lots, event.data.grant) ? thawed(lots, event.data) : lots;
     case 'AccountOpened':
     case 'CreditsReserved':
     case 'CreditsConsumed':
@@ -122,6 +115,34 @@ function standing(lots: Lots, event: AboutLots, revision: number): Lots {
     default:
       return event satisfies never;
   }
+}
+
+/** The lots with a frozen one to be spent again until an end. Let go where nothing is left of it. */
+function thawed(lots: Lots, { grant, expiresAt }: { readonly grant: number; readonly expiresAt: string | null }): Lots {
+  const lot = findLot(lots, grant);
+  if (lot === undefined) throw new Error(`there is no lot ${grant}`);
+  const others = lots.filter((one) => one !== lot);
+  const whole = { ...lot, frozen: false, expiresAt: expiresAt === null ? null : Date.parse(expiresAt) };
+  return isEmpty(whole) ? others : withLot(others, whole);
+}
+
+/** How long credits last that come back when their time is over, in ms. */
+export const FRESH_FOR = 30 * 24 * 60 * 60_000;
+
+/** The end of a lot that is no longer frozen at `now` (ms since 1970), as events hold it: a new one where it has passed. */
+export function endAfterFreeze({ expiresAt }: Lot, now: number): string | null {
+  if (expiresAt === null) return null;
+  return new Date(expiresAt <= now ? now + FRESH_FOR : expiresAt).toISOString();
+}
+
+/** The lot of a grant; undefined where nothing is left of it. */
+export function findLot(lots: Lots, revision: number): Lot | undefined {
+  return lots.find((lot) => lot.revision === revision);
+}
+
+/** Whether a grant is frozen: a frozen lot is kept in mind as long as it is. */
+export function isFrozen(lots: Lots, revision: number): boolean {
+  return findLot(lots, revision)?.frozen === true;
 }
 
 function newLot(revision: number, free: Micro, terms: { readonly priority: number; readonly expiresAt: string | null }): Lot {
@@ -161,7 +182,7 @@ export function freed(lots: Lots, amounts: LotAmounts, now: number): Freed {
 }
 
 /** Whether a lot's time is over. A frozen lot's stands still. */
-export function hasEnded({ expiresAt, frozen }: Lot, now: number): boolean {
+export function hasEnded({ expiresAt, frozen }: Pick<Lot, 'expiresAt' | 'frozen'>, now: number): boolean {
   return !frozen && expiresAt !== null && expiresAt <= now;
 }
 

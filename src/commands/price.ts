@@ -1,5 +1,5 @@
 import type { FreeUnits, Price } from '../events/account-events.ts';
-import { MAX_AMOUNT, type Micro } from '../events/amounts.ts';
+import { costOf, MAX_AMOUNT, type Micro, wholeBundles } from '../events/amounts.ts';
 import { MAX_FREE, type OpenAccount } from './account.ts';
 import { usedIn } from './free-units.ts';
 import type { Rejection } from './rejection.ts';
@@ -25,13 +25,12 @@ export function chargeOf(asked: Asked, account: OpenAccount, now: number): Charg
   if (typeof asked === 'number') return { amount: asked };
   const { app, cost, operation, per, quantity, revision } = asked;
   const free = freeUnits(asked, account, now);
-  const charged = BigInt(quantity - (free?.units ?? 0));
-  const amount = (BigInt(cost) * charged + BigInt(per) - 1n) / BigInt(per);
-  if (amount > BigInt(MAX_AMOUNT)) return { code: 'limit_exceeded', limit: 'amount', maximum: MAX_AMOUNT };
+  const amount = costOf(cost, quantity - (free?.units ?? 0), per);
+  if (amount === undefined) return { code: 'limit_exceeded', limit: 'amount', maximum: MAX_AMOUNT };
   if (free !== undefined && isNew(account, free) && account.freeUsed.length >= MAX_FREE) {
     return { code: 'limit_exceeded', limit: 'freeOperations', maximum: MAX_FREE };
   }
-  return { amount: Number(amount) as Micro, price: { app, cost, operation, per, quantity, revision }, ...(free && { free }) };
+  return { amount, price: { app, cost, operation, per, quantity, revision }, ...(free && { free }) };
 }
 
 /** Which units the allowance covers; undefined where the operation has none. */
@@ -64,5 +63,5 @@ function periodKey(period: FreeUnits['period'], now: number): string {
 
 /** How many free uses of an operation are left, of `per` units each. */
 export function freeUsesLeft({ remaining }: FreeUnits, { per }: Price): number {
-  return Math.floor(remaining / per);
+  return wholeBundles(remaining, per);
 }

@@ -50,7 +50,7 @@ const freeSchema = z.object({
   period: z.enum(['day', 'month', 'lifetime']),
   key: z.string(),
   units: z.int().nonnegative(),
-  /** What is left of the allowance after this, in units. */
+  /** What was left of the allowance after the use, in units. */
   remaining: z.int().nonnegative(),
 });
 
@@ -184,8 +184,17 @@ const debitedSchema = z.object({
   after: balancesSchema,
 });
 
-/** What every event about a grant says of it: its revision, what it gave, and what of that was revoked so far. */
-const aboutGrantSchema = z.object({ grant: revisionSchema, granted: amountSchema, revoked: amountSchema });
+/** What every event about a grant says of it, so that the last one says it all. */
+const aboutGrantSchema = z.object({
+  /** The revision of the event that made the lot: a grant, or a refund into a fresh one. */
+  grant: revisionSchema,
+  /** What it gave. */
+  granted: amountSchema,
+  /** What of that was revoked so far, this included. */
+  revoked: amountSchema,
+  /** Its end as it is now: a new one where the old one passed while it was frozen, and it no longer is. */
+  expiresAt: timeSchema.nullable(),
+});
 
 const frozenSchema = aboutGrantSchema.extend({
   /** What was left of it to spend. What open holds keep of it stays theirs. */
@@ -200,8 +209,6 @@ const frozenSchema = aboutGrantSchema.extend({
 const unfrozenSchema = aboutGrantSchema.extend({
   /** What can be spent again. */
   amount: amountSchema,
-  /** Its end: a new one where the old one passed while it was frozen. */
-  expiresAt: timeSchema.nullable(),
   reference: z.string(),
   debtPaid: debtPaidSchema,
   after: balancesSchema,
@@ -212,10 +219,14 @@ const revokedSchema = aboutGrantSchema.extend({
   amount: amountSchema,
   /** Taken of the grant while it is frozen. */
   fromFrozen: amountSchema,
+  /** Taken of what can be spent, of the grant itself first. */
   fromAvailable: lotsSchema,
   debt: amountSchema,
+  /** What can be spent again of a frozen grant that is revoked altogether: refunds brought it more than was left to revoke. */
+  unfrozen: amountSchema.optional(),
   source: grantedSchema.shape.source,
   reference: z.string(),
+  debtPaid: debtPaidSchema,
   after: balancesSchema,
 });
 

@@ -55,7 +55,18 @@ export function microFromCredits(credits: number): Micro | undefined {
   return value <= MAX_AMOUNT ? micro(value) : undefined;
 }
 
-/** Credits, for the wire: the one division of the ledger, exact in its shortest digits up to MAX_TOTAL. */
+/** What a count of units costs at `cost` for each `per`, rounded up to the micro-credit; undefined above MAX_AMOUNT. */
+export function costOf(cost: Micro, units: number, per: number): Micro | undefined {
+  const amount = (BigInt(cost) * BigInt(units) + BigInt(per) - 1n) / BigInt(per);
+  return amount > BigInt(MAX_AMOUNT) ? undefined : micro(Number(amount));
+}
+
+/** How many whole bundles of `per` some units make. */
+export function wholeBundles(units: number, per: number): number {
+  return Math.floor(units / per);
+}
+
+/** Credits, for the wire: a division, exact in its shortest digits up to MAX_TOTAL. */
 export function creditsFromMicro(amount: Micro): number {
   return amount / MICRO_PER_CREDIT;
 }

@@ -9,6 +9,11 @@ export function keyClaim(caller: string, key: string): string {
   return sha256Base64(canonicalJson(['key', caller, key]));
 }
 
+/** What credits went into, and which one: taken once per account. */
+export function debitClaim(reason: string, reference: string): string {
+  return sha256Base64(canonicalJson(['debit', reason, reference]));
+}
+
 /** A grant's reason and reference: given once per account, whichever app asks. */
 export function grantClaim(reason: string, reference: string): string {
   return sha256Base64(canonicalJson(['grant', reason, reference]));

@@ -18,7 +18,7 @@ export function legsOf(event: Recorded): readonly Leg[] {
   const paid = 'debtPaid' in event.data ? sumOfLots(event.data.debtPaid ?? []) : ZERO;
   return legs(
     [`available:${event.stream}`, availableChange(event)],
-    [`debt:${event.stream}`, event.type === 'GrantRevoked' ? -event.data.debt : paid],
+    [`debt:${event.stream}`, event.type === 'GrantRevoked' ? paid - event.data.debt : paid],
     ...othersOf(event),
   );
 }
@@ -71,7 +71,7 @@ function othersOf(event: Recorded<AccountEvent>): readonly Pair[] {
       return [[frozen, -event.data.amount]];
     case 'GrantRevoked':
       return [
-        [frozen, -event.data.fromFrozen],
+        [frozen, -(event.data.fromFrozen + (event.data.unfrozen ?? 0))],
         [`source:${event.data.source}`, event.data.amount],
       ];
     default:

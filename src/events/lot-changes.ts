@@ -46,11 +46,8 @@ export function lotChanges(event: AboutLots): readonly LotChange[] {
     case 'CreditsDebited':
       return [[event.data.lots, -1, 0]];
     case 'GrantRevoked': {
-      const { grant, fromFrozen, fromAvailable } = event.data;
-      return [
-        [fromFrozen > 0 ? [[grant, fromFrozen]] : NONE, -1, 0],
-        [fromAvailable, -1, 0],
-      ];
+      const { grant, fromFrozen, fromAvailable, debtPaid } = event.data;
+      return [[fromFrozen > 0 ? [[grant, fromFrozen]] : NONE, -1, 0], [fromAvailable, -1, 0], ...paying(debtPaid)];
     }
     default:
       return event satisfies never;
@@ -94,7 +91,7 @@ export function availableChange(event: AboutLots): Micro {
     case 'CreditsRefunded':
       return minus(plus(sumOfLots(event.data.restored), event.data.fresh?.amount ?? ZERO), paid);
     case 'GrantRevoked':
-      return minus(ZERO, sumOfLots(event.data.fromAvailable));
+      return minus(minus(event.data.unfrozen ?? ZERO, sumOfLots(event.data.fromAvailable)), paid);
     default:
       return event satisfies never;
   }

@@ -15,6 +15,12 @@ export type Personal = {
   seal(subject: string, stream: string, words: Words): Promise<string | null>;
   /** Decrypts many at once; null where a ciphertext is null or its key is gone. */
   open(sealed: readonly Sealed[]): Promise<readonly (Words | null)[]>;
+  /**
+   * Deletes a subject's keys, for ever, and notes who did it (`by`, never empty). Returns how many keys there were: none
+   * where there was nothing to erase. From then on this process reads nothing that was sealed before, and what it seals
+   * for the subject later is under a new key. Other processes keep keys at hand for up to KEYS_KEPT_FOR.
+   */
+  erase(subject: string, by: string): Promise<number>;
 };
 
 /** The words themselves; what is undefined is left out. */
@@ -28,58 +34,20 @@ type Sealed = { readonly stream: string; readonly ciphertext: string | null };
 
 const NONCE = 12;
 const TAG = 16;
-/** How many keys a process keeps at hand, and for how long: an erased key is gone from every process after that. */
-const CACHED_KEYS = 10_000;
-const CACHED_FOR = 30_000;
+/** How many keys a process keeps at hand, and for how long, in ms: an erased key is gone from every process after that. */
+const KEYS_KEPT = 10_000;
+export const KEYS_KEPT_FOR = 30_000;
+/** How often a key is looked for and made before somebody who erases all the time is a fault. */
+const MAX_ATTEMPTS = 5;
 
+type Key = { readonly id: string; readonly key: Buffer };
+
+/** Personal data under the keys of a database. `pool` connects under the service's role. */
 export function createPersonal(pool: pg.Pool): Personal {
-  const bySubject = new LRUCache<string, { id: string; key: Buffer }>({ max: CACHED_KEYS, ttl: CACHED_FOR });
-  const byId = new LRUCache<string, Buffer>({ max: CACHED_KEYS, ttl: CACHED_FOR });
-
-  async function currentKey(subject: string): Promise<{ id: string; key: Buffer }> {
-    const cached = bySubject.get(subject);
-    if (cached !== undefined) return cached;
-    const find = () =>
-      pool.query<{ id: string; key: Buffer }>(
-        'select id, key from ledger.personal_keys where subject = $1 and erased_at is null',
-        [subject],
-      );
-    let [row] = (await find()).rows;
-    if (row === undefined) {
-      await pool.query(
-        'insert into ledger.personal_keys (subject, key) values ($1, $2) on conflict (subject) where erased_at is null do nothing',
-        [subject, randomBytes(32)],
-      );
-      [row] = (await find()).rows;
-    }
-    if (row === undefined) throw new Error('a personal key was erased as it was made');
-    bySubject.set(subject, row);
-    byId.set(row.id, row.key);
-    return row;
-  }
-
-  /** Keys for one call, without those that are gone. What is kept at hand may leave it at any moment. */
-  async function keysById(ids: readonly string[]): Promise<ReadonlyMap<string, Buffer>> {
-    const found = new Map<string, Buffer>();
-    const unknown: string[] = [];
-    for (const id of new Set(ids)) {
-      const key = byId.get(id);
-      if (key === undefined) unknown.push(id);
-      else found.set(id, key);
-    }
-    if (unknown.length === 0) return found;
-    const { rows } = await pool.query<{ id: string; key: Buffer }>(
-      'select id, key from ledger.personal_keys where id = any ($1::uuid[]) and key is not null',
-      [unknown],
-    );
-    for (const { id, key } of rows) {
-      byId.set(id, key);
-      found.set(id, key);
-    }
-    return found;
-  }
-
+  const { currentKey, keysById, erase } = keysIn(pool);
   return {
+    erase,
+
     async seal(subject, stream, words) {
       if (Object.values(words).every((word) => word === undefined)) return null;
       const text = canonicalJson(words);
@@ -99,6 +67,85 @@ export function createPersonal(pool: pg.Pool): Personal {
       });
     },
   };
+}
+
+/** The keys of a database, some of them at hand. */
+function keysIn(pool: pg.Pool) {
+  const bySubject = new LRUCache<string, Key>({ max: KEYS_KEPT, ttl: KEYS_KEPT_FOR });
+  const byId = new LRUCache<string, Buffer>({ max: KEYS_KEPT, ttl: KEYS_KEPT_FOR });
+  /** How often this process has erased: a key that was read before the last time is not kept after it. */
+  let erasures = 0;
+
+  /** A subject's key, made where there is none, and durable. */
+  async function currentKey(subject: string): Promise<Key> {
+    const cached = bySubject.get(subject);
+    if (cached !== undefined) return cached;
+    // Between a key that another made and the look at it, it may have been erased: then one is made again.
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+      const begun = erasures;
+      const found = (await findKey(pool, subject)) ?? (await makeKey(pool, subject));
+      if (found === undefined) continue;
+      if (begun === erasures) {
+        bySubject.set(subject, found);
+        byId.set(found.id, found.key);
+      }
+      return found;
+    }
+    throw new Error('a personal key is erased whenever it is made');
+  }
+
+  /** Keys for one call, without those that are gone. What is kept at hand may leave it at any moment. */
+  async function keysById(ids: readonly string[]): Promise<ReadonlyMap<string, Buffer>> {
+    const found = new Map<string, Buffer>();
+    const unknown: string[] = [];
+    for (const id of new Set(ids)) {
+      const key = byId.get(id);
+      if (key === undefined) unknown.push(id);
+      else found.set(id, key);
+    }
+    if (unknown.length === 0) return found;
+    const begun = erasures;
+    const { rows } = await pool.query<Key>(
+      'select id, key from ledger.personal_keys where id = any ($1::uuid[]) and key is not null',
+      [unknown],
+    );
+    for (const { id, key } of rows) {
+      if (begun === erasures) byId.set(id, key);
+      found.set(id, key);
+    }
+    return found;
+  }
+
+  async function erase(subject: string, by: string): Promise<number> {
+    if (by === '') throw new Error('it has to be known who erases');
+    try {
+      const { rows } = await pool.query<{ erased: number }>('select ledger.erase_person($1, $2) as erased', [subject, by]);
+      return rows[0]?.erased ?? 0;
+    } finally {
+      // All of them, and whatever came of it: it is rare, and an answer that was lost may have been a yes.
+      erasures += 1;
+      bySubject.clear();
+      byId.clear();
+    }
+  }
+
+  return { currentKey, keysById, erase };
+}
+
+async function findKey(pool: pg.Pool, subject: string): Promise<Key | undefined> {
+  const query = 'select id, key from ledger.personal_keys where subject = $1 and erased_at is null';
+  const { rows } = await pool.query<Key>(query, [subject]);
+  return rows[0];
+}
+
+/** A key that is whole and durable; undefined where another process has made one meanwhile. */
+async function makeKey(pool: pg.Pool, subject: string): Promise<Key | undefined> {
+  const { rows } = await pool.query<Key>(
+    `insert into ledger.personal_keys (subject, key) values ($1, $2)
+     on conflict (subject) where erased_at is null do nothing returning id, key`,
+    [subject, randomBytes(32)],
+  );
+  return rows[0];
 }
 
 function keyIdOf(ciphertext: string | null): string | undefined {

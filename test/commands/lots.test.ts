@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { accountDecider } from '../../src/commands/account-decider.ts';
 import { type Hold, initialAccount, MAX_HOLDS, MAX_LOTS, type OpenAccount } from '../../src/commands/account.ts';
 import { type Micro, micro, ZERO } from '../../src/events/amounts.ts';
+import { grantClaim } from '../../src/events/claims.ts';
 import {
   consumed,
   credits,
@@ -102,7 +103,13 @@ test('a thousand lots of a micro-credit are spent as one amount', () => {
     .then(consumed({ amount: micro(1_000), fromAvailable, after: { earned: micro(1_000), spent: micro(1_000) } }));
 });
 
-const CONTEXT = { now: START, stream: 'account-u1', app: 'writer' };
+const CONTEXT = {
+  now: START,
+  stream: 'account-u1',
+  actor: { kind: 'service', app: 'writer', key: 'k1' },
+  app: 'writer',
+  revision: 1,
+} as const;
 const NO_FACTS = { claimed: () => undefined, standing: () => undefined };
 
 /** An account with so many lots of a credit and so many holds of a micro-credit on the first. */
@@ -126,6 +133,7 @@ function crowded(lots: number, holds: number): OpenAccount {
   });
   return {
     status: 'open',
+    revision: 20_000,
     signedUp: false,
     freeUsed: [],
     balances: {
@@ -149,6 +157,7 @@ test('a grant beyond two thousand open lots is refused, and taken again when one
   expect(accountDecider.decide(one, crowded(MAX_LOTS, 0), NO_FACTS, CONTEXT)).toEqual({
     kind: 'reject',
     rejection: { code: 'limit_exceeded', limit: 'openLots', maximum: 2_000 },
+    unless: [grantClaim(one.reason, one.reference)],
   });
   expect(accountDecider.decide(one, crowded(MAX_LOTS - 1, 0), NO_FACTS, CONTEXT)).toMatchObject({
     kind: 'append',

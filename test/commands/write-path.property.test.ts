@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { accountStream } from '../../src/events/account-events.ts';
+import { type AccountEvent, accountStream } from '../../src/events/account-events.ts';
 import { eventHash, NO_HASH } from '../../src/events/chain.ts';
+import type { Recorded } from '../../src/events/event-types.ts';
 import type { Position, PositionedEvent } from '../../src/events/store.ts';
 import { START } from '../support/account-samples.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import type { Ask } from '../support/plain-model.ts';
-import { type Asked, askeds, commandFor, envelopeOf } from '../support/random-commands.ts';
+import { type Asked, askeds, commandFor, disputedAskeds, envelopeOf, placesOf } from '../support/random-commands.ts';
 import { type Call, expectSerial } from '../support/serial-order.ts';
 import { historyOf, openWritePath, type WritePath } from '../support/write-path.ts';
 
@@ -43,6 +44,7 @@ const rounds: fc.Arbitrary<readonly Round[]> = fc.array(askeds, { minLength: 8, 
   const keyed = favourites.map((asked, index) => ({ ...asked, key: `favourite-${index}` }));
   const asked = fc.oneof(
     { weight: 5, arbitrary: askeds },
+    { weight: 3, arbitrary: disputedAskeds },
     { weight: 4, arbitrary: fc.constantFrom(...keyed) },
     {
       weight: 1,
@@ -98,7 +100,8 @@ class Run {
   readonly #paths: readonly WritePath[];
   readonly #users = Array.from({ length: ACCOUNTS }, () => randomUUID());
   readonly #calls = new Map<string, Call[]>(this.#users.map((user) => [user, []]));
-  readonly #holds = new Map<string, number[]>(this.#users.map((user) => [user, []]));
+  /** What was written to each account, as far as its callers know. */
+  readonly #written = new Map<string, Recorded<AccountEvent>[]>(this.#users.map((user) => [user, []]));
   #counter = 0;
 
   constructor(through: readonly WritePath[]) {
@@ -111,15 +114,14 @@ class Run {
 
   async #call(path: WritePath | undefined, user: string, { wish, app, key }: Asked): Promise<void> {
     if (path === undefined) throw new Error('two write paths expected');
-    const command = commandFor(wish, now, this.#holds.get(user) ?? []);
+    const command = commandFor(wish, now, placesOf(this.#written.get(user) ?? []));
     const commandId = randomUUID();
     const body = { wish: JSON.stringify(wish) };
     const request = `${command.type} ${body.wish}`;
     const asked: Ask = { command, app, key, request };
     const issued = this.#count();
     const outcome = await path.execute(envelopeOf(accountStream(user), command, { app, key, commandId, body }));
-    if (outcome.kind === 'accepted' && outcome.event.type === 'CreditsReserved')
-      this.#holds.get(user)?.push(outcome.event.revision);
+    if (outcome.kind === 'accepted' && !outcome.replayed) this.#written.get(user)?.push(outcome.event);
     this.#calls.get(user)?.push({ ask: asked, commandId, now, issued, answered: this.#count(), outcome });
   }
 

@@ -55,7 +55,9 @@ test('a ciphertext belongs to its stream', async () => {
 test('where the key is gone the words are null, and others’ stay', async () => {
   const personal = createPersonal(pool);
   const [erased, kept] = [await personal.seal('carl', 'account-carl', WORDS), await personal.seal('ada', STREAM, WORDS)];
-  await database.superuser.query(`update ledger.personal_keys set key = null, erased_at = now() where subject = 'carl'`);
+  await database.superuser.query(
+    `update ledger.personal_keys set key = null, erased_at = now(), erased_by = 'x' where subject = 'carl'`,
+  );
   const opened = await createPersonal(pool).open([
     { stream: 'account-carl', ciphertext: erased },
     { stream: STREAM, ciphertext: kept },

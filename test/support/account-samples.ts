@@ -1,6 +1,7 @@
 import type { Movement } from '../../src/commands/account.ts';
 import type { CommitReservation } from '../../src/commands/commit-reservation.ts';
 import type { GrantCredits } from '../../src/commands/grant-credits.ts';
+import type { RefundConsumption } from '../../src/commands/refund-consumption.ts';
 import type { ReserveCredits } from '../../src/commands/reserve-credits.ts';
 import type { UseCredits } from '../../src/commands/use-credits.ts';
 import type { AccountEventOf, Balances, LotAmounts } from '../../src/events/account-events.ts';
@@ -110,6 +111,24 @@ export function expired({ after, ...data }: Partial<DataOf<'Expired'>> & Pick<Ar
   };
 }
 
+export function refunded({
+  after,
+  by,
+  ...data
+}: Partial<DataOf<'CreditsRefunded'>> & { consumption: number; amount: Micro } & Around): Sample {
+  const whole = {
+    refunded: data.amount,
+    restored: [],
+    reopened: [],
+    app: 'writer',
+    operation: 'chat',
+    appId: 'label',
+    personal: null,
+    ...data,
+  };
+  return { type: 'CreditsRefunded', data: whole, about: [whole.consumption], claims: [], ...around(after, by) };
+}
+
 function around(after: Partial<Balances> | undefined, by: string | undefined): Around {
   return { ...(after && { after }), ...(by !== undefined && { by }) };
 }
@@ -142,4 +161,8 @@ export function commit(
   onExpired: CommitReservation['onExpired'] = 'available',
 ): CommitReservation {
   return { type: 'CommitReservation', reservation, amount, onExpired, personal: null };
+}
+
+export function refund(consumption: number, amount: Micro): RefundConsumption {
+  return { type: 'RefundConsumption', consumption, amount, appId: null, personal: null };
 }

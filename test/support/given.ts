@@ -46,9 +46,13 @@ function asking(history: History, how: Asking) {
     at: (now: number) => asking(history, { ...how, now }),
     /** Lets another app ask. */
     by: (app: string) => asking(history, { ...how, app }),
+    /** The account as it stands by now. */
+    account: () => history.account,
     when(command: AccountCommand) {
       const { written, decision } = run(history, command, how);
       return {
+        written,
+        decision,
         // Reads as in emmett; nobody awaits it.
         // oxlint-disable-next-line unicorn/no-thenable
         then: (...expected: readonly Expected[]) => expect(seen(written, decision)).toEqual(expected.map(asSeen)),
@@ -123,7 +127,13 @@ function run(history: History, command: AccountCommand, { now, app }: Asking) {
     written.push(expiry);
     history.record(expiry, { kind: 'system', name: 'expiry' }, now);
   }
-  const decision = accountDecider.decide(command, history.account, history.factsFor(command), { now, stream: STREAM, app });
+  const decision = accountDecider.decide(command, history.account, history.factsFor(command), {
+    now,
+    stream: STREAM,
+    actor: { kind: 'service', app, key: 'k1' },
+    app,
+    revision: history.events.length,
+  });
   if (decision.kind === 'append') {
     for (const event of decision.events) history.record(event, { kind: 'service', app, key: 'k1' }, now);
     written.push(...decision.events);

@@ -1,39 +1,27 @@
 import type { AccountCommand } from '../../src/commands/account-decider.ts';
 import type { Asked } from '../../src/commands/price.ts';
-import type { Rejection } from '../../src/commands/rejection.ts';
 import type { Micro } from '../../src/events/amounts.ts';
+import { changeGrant, debitFrom, refundTo } from './plain-grants.ts';
+import {
+  addLot,
+  available,
+  insufficient,
+  isOver,
+  type Model,
+  type ModelAnswer,
+  type ModelHold,
+  type ModelLot,
+  no,
+  type Parts,
+  payDebt,
+  take,
+  written,
+} from './plain-lots.ts';
 
 /*
  * What an account should do, written as plainly as can be: arrays that keep everything for ever, sums made anew each
  * time, no events. Shares nothing with the ledger but the names of commands and refusals.
  */
-
-type ModelLot = { readonly revision: number; readonly priority: number; readonly ends: number; left: number; held: number };
-
-type ModelHold = {
-  readonly revision: number;
-  readonly app: string;
-  readonly amount: number;
-  readonly operation: string | null;
-  readonly ends: number;
-  readonly parts: readonly { readonly lot: ModelLot; readonly amount: number }[];
-  status: 'open' | 'expired' | 'consumed' | 'released';
-  settledBy: number;
-  taken: number;
-};
-
-export type Model = {
-  /** How many events its stream has. */
-  events: number;
-  open: boolean;
-  signedUp: boolean;
-  earned: number;
-  spent: number;
-  lots: ModelLot[];
-  holds: ModelHold[];
-  /** What was used once: idempotency keys with their request, reasons with their reference. */
-  used: { readonly name: string; readonly request: string; readonly revision: number }[];
-};
 
 /** A command as the model sees it. `key` is null where none was given. */
 export type Ask = {
@@ -43,33 +31,7 @@ export type Ask = {
   readonly request: string;
 };
 
-export type ModelAnswer =
-  | { readonly kind: 'accepted'; readonly revision: number; readonly replayed: boolean }
-  | { readonly kind: 'unchanged'; readonly revision: number | null }
-  | { readonly kind: 'rejected'; readonly rejection: Rejection };
-
 export const MODEL_STREAM = 'account-model';
-
-export function newModel(): Model {
-  return { events: 0, open: false, signedUp: false, earned: 0, spent: 0, lots: [], holds: [], used: [] };
-}
-
-/** What the account shows, as its events say it. */
-export function shown(model: Model) {
-  const due = [
-    ...model.holds.filter(({ status }) => status === 'open').map(({ ends }) => ends),
-    ...model.lots.filter(({ left }) => left > 0).map(({ ends }) => ends),
-  ].filter((end) => end !== Number.POSITIVE_INFINITY);
-  return {
-    available: available(model),
-    reserved: sum(model.lots.map(({ held }) => held)),
-    debt: 0,
-    frozen: 0,
-    earned: model.earned,
-    spent: model.spent,
-    dueAt: due.length === 0 ? null : new Date(Math.min(...due)).toISOString(),
-  };
-}
 
 /** Lets time pass. Changes the model only where something has run out. */
 export function passTime(model: Model, now: number): void {
@@ -78,8 +40,9 @@ export function passTime(model: Model, now: number): void {
     hold.status = 'expired';
     giveBack(hold);
   }
-  const endedLots = model.lots.filter(({ ends, left }) => ends <= now && left > 0);
+  const endedLots = model.lots.filter((lot) => isOver(lot, now) && lot.left > 0);
   for (const lot of endedLots) lot.left = 0;
+  payDebt(model);
   if (endedHolds.length + endedLots.length > 0) model.events += 1;
 }
 
@@ -127,21 +90,28 @@ function decide(model: Model, command: AccountCommand, app: string, now: number,
       const parts = take(model, asked);
       for (const { lot, amount } of parts) lot.held += amount;
       const { operation, ttl } = command;
-      const amount = asked;
       const fresh = { status: 'open', settledBy: -1, taken: 0 } as const;
-      model.holds.push({ revision: model.events, app, amount, operation, ends: now + ttl, parts, ...fresh });
+      model.holds.push({ revision: model.events, app, amount: asked, operation, ends: now + ttl, parts, ...fresh });
       return written(model);
     }
     case 'UseCredits': {
       const asked = byAmount(command.amount);
       if (available(model) < asked || !model.open) return tooLittle(model, asked, command.operation);
-      take(model, asked);
-      model.spent += asked;
-      return written(model);
+      return consume(model, asked, take(model, asked));
     }
     case 'CommitReservation':
     case 'ReleaseReservation':
       return settle(model, command, app, now, stream);
+    case 'RefundConsumption':
+      return refundTo(model, command, now);
+    case 'DebitCredits':
+      return debitFrom(model, command);
+    case 'FreezeGrant':
+    case 'UnfreezeGrant':
+    case 'RevokeGrant':
+      return changeGrant(model, command, now);
+    case 'Atomic':
+      throw new Error('the model knows no atomic batches');
     case 'ExpireDue':
       return { kind: 'unchanged', revision: null };
     default:
@@ -169,19 +139,25 @@ function settle(model: Model, command: Settling, app: string, now: number, strea
   if (command.type === 'CommitReservation') {
     if (!wasOpen && command.onExpired === 'refuse') return no({ code: 'reservation_expired' });
     const covered = available(model) + (wasOpen ? hold.amount : 0);
-    if (covered < wanted) return no(insufficient(wanted, covered, hold.operation));
+    if (covered < wanted) return insufficient(wanted, covered, hold.operation);
   }
+  const fromHold: { lot: ModelLot; amount: number }[] = [];
   let open = wanted;
   for (const { lot, amount } of wasOpen ? hold.parts : []) {
     const used = Math.min(open, amount);
     open -= used;
+    if (used > 0) fromHold.push({ lot, amount: used });
     lot.held -= amount;
     // What is not used of a lot that is over by now is gone with it.
-    if (lot.ends > now) lot.left += amount - used;
+    if (!isOver(lot, now)) lot.left += amount - used;
   }
-  take(model, open);
-  model.spent += wanted;
   Object.assign(hold, { status: kind, settledBy: model.events, taken: wanted });
+  return kind === 'consumed' ? consume(model, wanted, [...fromHold, ...take(model, open)]) : written(model);
+}
+
+function consume(model: Model, amount: number, parts: Parts): ModelAnswer {
+  model.uses.push({ revision: model.events, amount, parts, refunded: null });
+  model.spent += amount;
   return written(model);
 }
 
@@ -191,7 +167,7 @@ function grant(
 ): ModelAnswer {
   if (!model.open) opened(model);
   const revision = model.events;
-  model.lots.push({ revision, priority, ends, left: amount, held: 0 });
+  addLot(model, { amount, priority, ends });
   model.earned += amount;
   model.used.push({ name, request: '', revision });
   return written(model);
@@ -202,31 +178,6 @@ function opened(model: Model): ModelAnswer {
   return written(model);
 }
 
-function written(model: Model): ModelAnswer {
-  model.events += 1;
-  return { kind: 'accepted', revision: model.events - 1, replayed: false };
-}
-
-/** Takes an amount from the lots: smaller priority first, then the sooner end, then the older. */
-function take(model: Model, wanted: number): { lot: ModelLot; amount: number }[] {
-  const order = [...model.lots].sort((a, b) => {
-    if (a.priority !== b.priority) return a.priority - b.priority;
-    if (a.ends !== b.ends) return a.ends < b.ends ? -1 : 1;
-    return a.revision - b.revision;
-  });
-  const parts: { lot: ModelLot; amount: number }[] = [];
-  let open = wanted;
-  for (const lot of order) {
-    const amount = Math.min(lot.left, open);
-    if (amount === 0) continue;
-    lot.left -= amount;
-    open -= amount;
-    parts.push({ lot, amount });
-  }
-  if (open !== 0) throw new Error('the model was asked for more than it has');
-  return parts;
-}
-
 function giveBack(hold: ModelHold): void {
   for (const { lot, amount } of hold.parts) {
     lot.held -= amount;
@@ -234,24 +185,8 @@ function giveBack(hold: ModelHold): void {
   }
 }
 
-function available(model: Model): number {
-  return sum(model.lots.map(({ left }) => left));
-}
-
 function tooLittle(model: Model, required: number, operation: string | null): ModelAnswer {
-  return no(insufficient(required, available(model), operation));
-}
-
-function insufficient(required: number, there: number, operation: string | null): Rejection {
-  return { code: 'insufficient_credits', required: required as Micro, available: there as Micro, operation };
-}
-
-function no(rejection: Rejection): ModelAnswer {
-  return { kind: 'rejected', rejection };
-}
-
-function sum(amounts: readonly number[]): number {
-  return amounts.reduce((total, amount) => total + amount, 0);
+  return insufficient(required, available(model), operation);
 }
 
 /** The model knows amounts; prices have tests of their own. */

@@ -5,7 +5,8 @@ import { balancesOf } from '../../src/commands/balances.ts';
 import type { Outcome } from '../../src/commands/write-path/envelope.ts';
 import type { AccountEvent } from '../../src/events/account-events.ts';
 import type { Recorded } from '../../src/events/event-types.ts';
-import { type Ask, ask, type Model, type ModelAnswer, newModel, passTime, shown } from './plain-model.ts';
+import { type Model, type ModelAnswer, newModel, shown } from './plain-lots.ts';
+import { type Ask, ask, passTime } from './plain-model.ts';
 import { expectSound } from './sound-event.ts';
 import { expectSpentOnce } from './spent-once.ts';
 

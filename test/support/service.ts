@@ -1,4 +1,4 @@
-import { SignJWT } from 'jose';
+import { type JWTPayload, SignJWT } from 'jose';
 import { pino } from 'pino';
 import { readConfig } from '../../src/config.ts';
 import { type Context, createContext } from '../../src/context.ts';
@@ -15,8 +15,8 @@ export type Service = {
   readonly context: Context;
   /** Calls with the service key, in the name of an app where one is given. */
   app(name?: string): ApiClient;
-  /** Calls with the token of a user. */
-  user(sub: string): Promise<ApiClient>;
+  /** Calls with the token of a user, of another role than `user` where one is given. */
+  user(sub: string, role?: string): Promise<ApiClient>;
   readonly anonymous: ApiClient;
   /** What the service has logged, a line each. */
   readonly logged: readonly string[];
@@ -61,7 +61,8 @@ export async function startService({
     url,
     context,
     app: (name) => createApiClient(url, { 'x-service-key': SERVICE_KEY, ...(name === undefined ? {} : { 'x-app-id': name }) }),
-    user: async (sub) => createApiClient(url, { authorization: `Bearer ${await localToken(sub)}` }),
+    user: async (sub, role = 'user') =>
+      createApiClient(url, { authorization: `Bearer ${await localToken(sub, LOCAL_ISSUER, { role })}` }),
     anonymous: createApiClient(url),
     logged,
     async close() {
@@ -71,9 +72,11 @@ export async function startService({
   };
 }
 
-/** A token as a setup without an auth service signs it, but for its issuer where one is named. */
-export async function localToken(sub: string, issuer = 'mana-credits'): Promise<string> {
-  return new SignJWT({ role: 'user' })
+const LOCAL_ISSUER = 'mana-credits';
+
+/** A token as a setup without an auth service signs it, but for its issuer and further claims where they are given. */
+export async function localToken(sub: string, issuer = LOCAL_ISSUER, claims: JWTPayload = { role: 'user' }): Promise<string> {
+  return new SignJWT(claims)
     .setProtectedHeader({ alg: 'HS256' })
     .setSubject(sub)
     .setIssuer(issuer)

@@ -30,6 +30,10 @@ export function expectSound(event: Recorded<AccountEvent>, before: Balances, acc
   expect(sum(lots.map(({ held }) => held))).toBe(after.reserved);
   expect(sum(holds.map(({ amount }) => amount))).toBe(after.reserved);
   expect(lots.filter(({ free, held }) => Math.min(free, held) < 0)).toEqual([]);
+  // What is empty is let go, unless it is frozen; the others stand in the order in which they are spent.
+  expect(lots.filter(({ free, held, frozen: isFrozen }) => free + held === 0 && !isFrozen)).toEqual([]);
+  const order = lots.map((lot) => [lot.priority, lot.expiresAt ?? Number.POSITIVE_INFINITY, lot.revision] as const);
+  expect(order).toEqual([...order].sort((a, b) => a[0] - b[0] || (a[1] === b[1] ? a[2] - b[2] : a[1] - b[1])));
   const due = [
     ...holds.map(({ expiresAt }) => expiresAt),
     ...lots.flatMap((lot) => (lot.free > 0 && !lot.frozen ? (lot.expiresAt ?? []) : [])),

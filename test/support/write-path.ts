@@ -25,7 +25,7 @@ export type WritePath = {
   readonly store: Store;
   readonly snapshots: Snapshots;
   /** Runs a command of a user's account, under a key of its own where none is named. */
-  run(user: string, command: AccountCommand, how?: { app?: string; key?: string }): Promise<AccountOutcome>;
+  run(user: string, command: AccountCommand, how?: { app?: string; key?: string; bytes?: number }): Promise<AccountOutcome>;
   execute(envelope: Envelope<AccountCommand>): Promise<AccountOutcome>;
   /** The account as the write path knows it at the stream's head. */
   account(user: string): Promise<{ readonly state: Account; readonly revision: number }>;
@@ -61,8 +61,8 @@ export async function openWritePath(url: string, { before = (store) => store, no
     handler,
     store,
     snapshots,
-    run: (user, command, { app = 'writer', key = randomUUID() } = {}) =>
-      handler.execute(envelopeOf(accountStream(user), command, { app, key, commandId: randomUUID() })),
+    run: (user, command, { app = 'writer', key = randomUUID(), bytes = 0 } = {}) =>
+      handler.execute({ ...envelopeOf(accountStream(user), command, { app, key, commandId: randomUUID() }), bytes }),
     execute: (envelope) => handler.execute(envelope),
     async account(user) {
       const ask = envelopeOf(accountStream(user), { type: 'ExpireDue' } as const, {

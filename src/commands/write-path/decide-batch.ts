@@ -5,6 +5,7 @@ import { type Actor, appOf, type Metadata } from '../../events/metadata.ts';
 import type { RequestHashes } from '../../events/request-hash.ts';
 import type { NewEvent } from '../../events/store.ts';
 import type { Decided, Decider } from '../decider.ts';
+import type { Rejection } from '../rejection.ts';
 import { ClockSkewError, type Envelope, type Outcome } from './envelope.ts';
 import type { KnownFacts } from './known-facts.ts';
 import { advance, type StreamState } from './stream-state.ts';
@@ -72,9 +73,12 @@ export function decideBatch<State, Command, Event extends LedgerEvent>(
   /** Undefined where it has to wait for the next batch: no room is left, or this batch settled what it names. */
   function decideOne(envelope: Envelope<Command>): Outcome<State, Event> | undefined {
     if (facts.unread(decider.missingFacts(envelope.command, current.state, facts)).length > 0) return undefined;
-    const decision = decider.decide(envelope.command, current.state, facts, { now: at, stream, app: appOf(envelope.actor) });
+    const { actor, command } = envelope;
+    const context = { now: at, stream, actor, app: appOf(actor), revision: current.revision + 1 };
+    const decision = decider.decide(command, current.state, facts, context);
     switch (decision.kind) {
       case 'reject':
+        if (decision.unless !== undefined) unclaimed.push(...decision.unless);
         return { kind: 'rejected', rejection: decision.rejection };
       case 'repeat':
         return { kind: 'accepted', event: decision.event, replayed: true };
@@ -82,9 +86,8 @@ export function decideBatch<State, Command, Event extends LedgerEvent>(
         return { kind: 'unchanged', state: current.state, revision: current.revision, event: decision.event };
       case 'append': {
         const written = writeEvents(decider, current, decision.events, noteOf(envelope, hashes), { stream, at: time });
-        if (written.largest > MAX_EVENT_BYTES) {
-          return { kind: 'rejected', rejection: { code: 'limit_exceeded', limit: 'eventBytes', maximum: MAX_EVENT_BYTES } };
-        }
+        if (written.largest > MAX_EVENT_BYTES) return tooLarge('eventBytes', MAX_EVENT_BYTES);
+        if (written.bytes > MAX_BATCH_BYTES) return tooLarge('batchBytes', MAX_BATCH_BYTES);
         if (events.length > 0 && bytes + written.bytes > MAX_BATCH_BYTES) return undefined;
         take(written);
         const answer = written.recorded.at(-1);
@@ -95,6 +98,10 @@ export function decideBatch<State, Command, Event extends LedgerEvent>(
         return decision satisfies never;
     }
   }
+}
+
+function tooLarge(limit: string, maximum: number): { kind: 'rejected'; rejection: Rejection } {
+  return { kind: 'rejected', rejection: { code: 'limit_exceeded', limit, maximum } };
 }
 
 /** The answer to a key that was used before; undefined where it wasn't. */
@@ -146,7 +153,7 @@ type Written<State, Event extends LedgerEvent> = {
 
 const NOTHING: readonly never[] = [];
 
-/** Seals a command's events behind a state. The last one carries the claims. */
+/** Seals a command's events behind a state. Each makes its own claims, the last one the command's key as well. */
 function writeEvents<State, Event extends LedgerEvent>(
   decider: Pick<Decider<State, never, Event>, 'evolve'>,
   start: StreamState<State>,
@@ -166,7 +173,7 @@ function writeEvents<State, Event extends LedgerEvent>(
       actor: note.actor,
       at,
       causationId: note.causationId,
-      claims: index < decided.length - 1 ? [] : claims.length === 0 ? (note.claims as string[]) : [...note.claims, ...claims],
+      claims: (index < decided.length - 1 ? claims : claims.length === 0 ? note.claims : [...note.claims, ...claims]) as string[],
       commandId: note.commandId,
       correlationId: note.correlationId,
       idempotencyKey: note.idempotencyKey,

@@ -15,6 +15,8 @@ export type Envelope<Command> = {
   readonly correlationId: string;
   /** The id of the event that made this command, null for a request from outside. */
   readonly causationId: string | null;
+  /** How much memory it takes while it waits, where that is much: the bytes of its request. */
+  readonly bytes?: number;
 };
 
 export type IdempotencyKey = {

@@ -121,6 +121,18 @@ test('a process holds ten thousand that wait, over all streams', async () => {
   expect(path.handler.waiting).toBe(0);
 });
 
+test('a process holds sixty-four mebibytes of requests that wait, over all streams', async () => {
+  const names = await users(100);
+  const open = faulty.hold();
+  const large = 1024 * 1024;
+  const commands = names.map((name) => path.run(name, use(micro(1)), { bytes: large }));
+  expect(await refusedAtOnce(commands)).toBe(36);
+  expect(path.handler.waiting).toBe(64);
+  open();
+  await Promise.allSettled(commands);
+  expect((await path.run(names[99] ?? '', use(micro(1)), { bytes: large })).kind).toBe('accepted');
+});
+
 test('closing finishes what was accepted and refuses what is new', async () => {
   const names = await users(20);
   const open = faulty.hold();
