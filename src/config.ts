@@ -1,6 +1,23 @@
 import { z } from 'zod';
 import { microFromCredits } from './events/amounts.ts';
 
+function listed(text: string): string[] {
+  return text
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== '');
+}
+
+const originSchema = z
+  .string()
+  .refine((given) => given === '*' || isOrigin(given), 'must be origins like https://app.example.com, or *');
+
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+}
+
+const networkSchema = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], 'must be addresses or networks like 10.0.0.0/8');
+
 /** What is set from outside. Every fault is reported at once; nothing secret is ever in a message. */
 const environment = z.object({
   PORT: z.coerce.number().int().min(0).max(65_535).default(3061),
@@ -22,6 +39,15 @@ const environment = z.object({
   JWT_SECRET: z.string().min(32, 'must have at least 32 characters').optional(),
   MANA_SERVICE_KEY: z.string().min(16, 'must have at least 16 characters').optional(),
   BASE_URL: z.url().optional(),
+  /** Whose pages may call from a browser: origins with commas between them, or `*`. */
+  CORS_ORIGINS: z.string().transform(listed).pipe(z.array(originSchema)).default([]),
+  /** Proxies that are believed when they say for whom they ask: addresses and networks with commas between them. */
+  TRUST_PROXY: z.string().transform(listed).pipe(z.array(networkSchema)).default([]),
+  RATE_LIMIT: z.enum(['on', 'off']).default('on'),
+  /** Requests a minute: of a user, of a service key, and from an address on public routes. */
+  RATE_LIMIT_USER: z.coerce.number().int().min(1).default(6_000),
+  RATE_LIMIT_SERVICE: z.coerce.number().int().min(1).default(600_000),
+  RATE_LIMIT_ADDRESS: z.coerce.number().int().min(1).default(300),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   /** Credits that an account gets when it is opened, once. */
   SIGNUP_GRANT: z.coerce
@@ -40,6 +66,11 @@ export type Config = {
   readonly jwtSecret: string | undefined;
   readonly serviceKey: string | undefined;
   readonly baseUrl: string;
+  readonly corsOrigins: readonly string[];
+  /** Addresses of the proxies that are believed when they say for whom they ask. */
+  readonly trustProxy: readonly string[];
+  /** Requests a minute; undefined where nobody is limited. */
+  readonly rateLimits: { readonly user: number; readonly service: number; readonly address: number } | undefined;
   readonly logLevel: z.infer<typeof environment>['LOG_LEVEL'];
   /** Micro-credits. */
   readonly signupGrant: number;
@@ -72,6 +103,12 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     jwtSecret: set.JWT_SECRET,
     serviceKey: set.MANA_SERVICE_KEY,
     baseUrl: set.BASE_URL ?? `http://localhost:${set.PORT}`,
+    corsOrigins: set.CORS_ORIGINS,
+    trustProxy: set.TRUST_PROXY,
+    rateLimits:
+      set.RATE_LIMIT === 'off'
+        ? undefined
+        : { user: set.RATE_LIMIT_USER, service: set.RATE_LIMIT_SERVICE, address: set.RATE_LIMIT_ADDRESS },
     logLevel: set.LOG_LEVEL,
     signupGrant: microFromCredits(set.SIGNUP_GRANT) ?? 0,
   });

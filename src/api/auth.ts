@@ -1,36 +1,19 @@
-import { hash, timingSafeEqual } from 'node:crypto';
 import fastifyJwt from '@fastify/jwt';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Actor } from '../events/metadata.ts';
-import { ApiError, invalid } from './errors.ts';
+import type { ServiceKeys } from '../operational/service-keys.ts';
+import { type Access, type Caller, lackOfRole, lackOfScope, ROLES, type Scope } from './access.ts';
+import { ApiError } from './errors.ts';
 import { AuthUnavailableError, createJwks } from './jwks.ts';
 import { userIdSchema } from './schemas.ts';
-
-/** What a service key may do. */
-export const SCOPES = ['credits:read', 'credits:write', 'credits:grant'] as const;
-export type Scope = (typeof SCOPES)[number];
-
-/** Who may call a route: stands in its `config`. */
-export type Access =
-  | { readonly kind: 'public' }
-  | { readonly kind: 'user' }
-  | { readonly kind: 'service'; readonly scope: Scope };
-
-/** Who calls, once it is proved. */
-export type Caller = { readonly actor: Actor /** Whose idempotency keys are meant. */; readonly name: string };
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    access?: Access;
-  }
-  interface FastifyRequest {
-    caller: Caller | null;
-  }
-}
+import { createServiceCallers } from './service-callers.ts';
 
 export type AuthOptions = {
+  /** The single key of old, with every scope. */
   readonly serviceKey: string | undefined;
+  readonly serviceKeys: ServiceKeys;
+  /** By whose time service keys end. */
+  readonly clock: { now(): number };
   readonly jwtSecret: string | undefined;
   readonly authUrl: string | undefined;
 };
@@ -40,14 +23,15 @@ const AUDIENCE = 'mana';
 const KEY_PAIRS = ['EdDSA', 'RS256', 'ES256'] as const;
 /** In ms: how long a token that was found good is not looked at again, while its key stands. */
 const BELIEVED_FOR = 60_000;
+const NO_SCOPE: ReadonlySet<Scope> = new Set();
 /** Who issues tokens in a setup without an auth service. */
 export const LOCAL_ISSUER = 'mana-credits';
 
-const claimsSchema = z.object({ sub: userIdSchema, role: z.string().default('user') });
-const appIdSchema = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores');
+const claimsSchema = z.object({ sub: userIdSchema, role: z.enum(ROLES).catch('user') });
 
 /** Proves who calls before anything of a request is read, for every route by what its config says. */
-export async function registerAuth(app: FastifyInstance, { serviceKey, jwtSecret, authUrl }: AuthOptions): Promise<void> {
+export async function registerAuth(app: FastifyInstance, options: AuthOptions): Promise<void> {
+  const { serviceKey, serviceKeys, clock, jwtSecret, authUrl } = options;
   await app.register(fastifyJwt, {
     secret: tokenKey({ jwtSecret, authUrl }),
     decode: { complete: true },
@@ -61,24 +45,43 @@ export async function registerAuth(app: FastifyInstance, { serviceKey, jwtSecret
       cacheTTL: BELIEVED_FOR,
     },
   });
-  const expectedKey = serviceKey === undefined ? undefined : digest(serviceKey);
+  const serviceOf = createServiceCallers({ legacyKey: serviceKey, keys: serviceKeys, now: () => clock.now() });
   app.decorateRequest('caller', null);
   app.addHook('onRequest', (request, _, done) => {
     const access = request.routeOptions.config.access;
-    const admit = (caller: Caller | null) => {
-      request.caller = caller;
-      done();
+    const judge = (caller: Caller | ApiError) => {
+      const refusal = caller instanceof ApiError ? caller : refusalOf(caller, access);
+      if (!(caller instanceof ApiError) && refusal === undefined) request.caller = caller;
+      done(refusal);
     };
     // A route that doesn't exist answers 404; one that forgot to say who may call is closed to all.
-    if (request.is404 || access?.kind === 'public') admit(null);
+    if (request.is404 || access?.kind === 'public') done();
     else if (access === undefined) done(new ApiError(403, 'forbidden', 'Nobody may call this route'));
-    else if (access.kind === 'user') userOf(request).then(admit, done);
-    else {
-      const caller = serviceOf(request, expectedKey);
-      if (caller instanceof ApiError) done(caller);
-      else admit(caller);
+    else if (access.kind === 'user' || (access.kind === 'either' && request.headers['x-service-key'] === undefined)) {
+      userOf(request).then(judge, done);
+    } else {
+      const caller = serviceOf({ key: request.headers['x-service-key'], app: request.headers['x-app-id'] });
+      // Only a key that wasn't read lately is worth a promise.
+      if (caller instanceof Promise) caller.then(judge, done);
+      else judge(caller);
     }
   });
+}
+
+/** What a proved caller lacks for a route, undefined for one who lacks nothing. */
+function refusalOf(caller: Caller, access: Access | undefined): ApiError | undefined {
+  switch (access?.kind) {
+    case undefined:
+    case 'public':
+    case 'user':
+      return undefined;
+    case 'service':
+      return lackOfScope(caller, access.scope);
+    case 'either':
+      return caller.role === null ? lackOfScope(caller, access.scope) : lackOfRole(caller, access.roles);
+    default:
+      return access satisfies never;
+  }
 }
 
 /**
@@ -114,27 +117,12 @@ async function userOf(request: FastifyRequest): Promise<Caller> {
   // The verifier hands on the whole token where it was told to decode all of it.
   const parsed = claimsSchema.safeParse((claims as { payload?: unknown }).payload ?? claims);
   if (!parsed.success) throw new ApiError(401, 'unauthorized', 'The token names no user');
-  const { sub } = parsed.data;
-  return { actor: { kind: 'user', user: sub }, name: `user:${sub}` };
-}
-
-function serviceOf(request: FastifyRequest, expected: Buffer | undefined): Caller | ApiError {
-  const key = request.headers['x-service-key'];
-  if (typeof key !== 'string' || expected === undefined || !timingSafeEqual(digest(key), expected)) {
-    return new ApiError(401, 'unauthorized', 'A valid X-Service-Key is needed');
-  }
-  const appId = appIdSchema.safeParse(request.headers['x-app-id'] ?? 'default');
-  if (!appId.success) return invalid([{ path: 'X-App-Id', message: appId.error.issues[0]?.message ?? 'is wrong' }]);
-  return { actor: { app: appId.data, key: 'MANA_SERVICE_KEY', kind: 'service' }, name: `app:${appId.data}` };
+  const { sub, role } = parsed.data;
+  return { actor: { kind: 'user', user: sub }, name: `user:${sub}`, role, scopes: NO_SCOPE };
 }
 
 /** The user whose token a request came with, on routes for users. */
 export function callingUser({ caller }: FastifyRequest): string {
   if (caller?.actor.kind !== 'user') throw new ApiError(401, 'unauthorized', 'A valid bearer token is needed');
   return caller.actor.user;
-}
-
-/** Of one length whatever the key, so that a comparison takes the same time. */
-function digest(key: string): Buffer {
-  return hash('sha256', key, 'buffer');
 }
