@@ -10,6 +10,7 @@ export type BalancesTable = {
   user_id: string;
   revision: BigintColumn;
   available: BigintColumn;
+  frozen: BigintColumn;
   reserved: BigintColumn;
   debt: BigintColumn;
   earned: BigintColumn;
@@ -22,6 +23,8 @@ export type BalancesTable = {
 /** What an account shows. Amounts in micro-credits. */
 export type Balance = {
   readonly available: Micro;
+  /** What is left of frozen grants: theirs, and not to be spent. */
+  readonly frozen: Micro;
   readonly reserved: Micro;
   readonly debt: Micro;
   readonly earned: Micro;
@@ -35,6 +38,7 @@ type BalanceRow = {
   readonly user_id: string;
   readonly revision: number;
   readonly available: Micro;
+  readonly frozen: Micro;
   readonly reserved: Micro;
   readonly debt: Micro;
   readonly earned: Micro;
@@ -48,6 +52,7 @@ const COLUMNS = {
   user_id: 'text',
   revision: 'bigint',
   available: 'bigint',
+  frozen: 'bigint',
   reserved: 'bigint',
   debt: 'bigint',
   earned: 'bigint',
@@ -57,23 +62,28 @@ const COLUMNS = {
   updated_at: 'timestamptz',
 } as const;
 
-/** An event carries the balances after it: the last one of each account is the row. */
+/**
+ * An event carries the balances after it: the last one of each account is the row. Where the log is projected anew, what
+ * is older than the row doesn't move it back.
+ */
 export async function applyBalances(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
   const rows = new Map<string, BalanceRow>();
   for (const { userId, event } of userEvents(events)) {
-    const { available, reserved, debt, earned, spent, dueAt } = event.data.after;
+    const { available, frozen, reserved, debt, earned, spent, dueAt } = event.data.after;
     const { at } = event.metadata;
     // Where the account is new, the first of its events opened it.
     const times = { due_at: dueAt, opened_at: rows.get(userId)?.opened_at ?? at, updated_at: at };
-    rows.set(userId, { user_id: userId, revision: event.revision, available, reserved, debt, earned, spent, ...times });
+    const amounts = { available, frozen, reserved, debt, earned, spent };
+    rows.set(userId, { user_id: userId, revision: event.revision, ...amounts, ...times });
   }
   if (rows.size === 0) return;
   await sql`insert into read_model.balances
-      (user_id, revision, available, reserved, debt, earned, spent, due_at, opened_at, updated_at)
+      (user_id, revision, available, frozen, reserved, debt, earned, spent, due_at, opened_at, updated_at)
     select * from ${rowsOf([...rows.values()], COLUMNS)}
     on conflict (user_id) do update set revision = excluded.revision, available = excluded.available,
-      reserved = excluded.reserved, debt = excluded.debt, earned = excluded.earned, spent = excluded.spent,
-      due_at = excluded.due_at, updated_at = excluded.updated_at`.execute(tx);
+      frozen = excluded.frozen, reserved = excluded.reserved, debt = excluded.debt, earned = excluded.earned,
+      spent = excluded.spent, due_at = excluded.due_at, updated_at = excluded.updated_at
+    where balances.revision < excluded.revision`.execute(tx);
 }
 
 /** An account's balance; undefined where no event of it has been applied. */
@@ -82,6 +92,7 @@ export async function findBalance(db: ReadDatabase, userId: string): Promise<Bal
   return (
     row && {
       available: microOf(row.available),
+      frozen: microOf(row.frozen),
       reserved: microOf(row.reserved),
       debt: microOf(row.debt),
       earned: microOf(row.earned),

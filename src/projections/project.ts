@@ -4,8 +4,11 @@ import { applyBalances } from './balances.ts';
 import { lockCheckpoints, moveCheckpoints, park, unpark } from './checkpoints.ts';
 import type { ReadDatabase } from './database.ts';
 import { applyGrants } from './grants.ts';
+import { applyJournal } from './journal.ts';
+import { applyPackages } from './packages.ts';
 import { applyReservations } from './reservations.ts';
 import { applyTransactions } from './transactions.ts';
+import { applyUsageStats } from './usage-stats.ts';
 
 /** A hint that a stream has reached a revision. */
 export type Signal = { readonly stream: string; readonly revision: number };
@@ -20,7 +23,7 @@ export type Projected = { readonly unfinished: readonly Signal[]; readonly parke
 type Parked = { readonly stream: string; readonly revision: number; readonly error: string };
 
 /** The read models, each applied to the same events in the same transaction. */
-const models = [applyBalances, applyTransactions, applyReservations, applyGrants];
+const models = [applyBalances, applyTransactions, applyReservations, applyGrants, applyPackages, applyUsageStats, applyJournal];
 
 /**
  * Brings streams from their own checkpoints to the signalled revisions, all in one transaction with their checkpoints:

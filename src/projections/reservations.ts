@@ -1,4 +1,4 @@
-import { type Insertable, sql, type Transaction } from 'kysely';
+import { type Insertable, type Selectable, sql, type Transaction } from 'kysely';
 import { type Micro, ZERO } from '../events/amounts.ts';
 import type { Recorded } from '../events/event-types.ts';
 import { sumOfLots } from '../events/lot-changes.ts';
@@ -16,6 +16,7 @@ export type ReservationsTable = {
   amount: BigintColumn;
   taken: BigintColumn;
   released: BigintColumn;
+  uncovered: BigintColumn;
   app: string;
   app_id: string | null;
   operation: string | null;
@@ -35,6 +36,8 @@ export type Reservation = {
   readonly taken: Micro;
   /** What went back, at its commit, release or end. */
   readonly released: Micro;
+  /** What was asked for and not covered, for an app that is only observed; once it is consumed, what was used of that. */
+  readonly uncovered: Micro;
   readonly app: string;
   readonly appId: string | null;
   readonly operation: string | null;
@@ -53,6 +56,7 @@ const COLUMNS = {
   amount: 'bigint',
   taken: 'bigint',
   released: 'bigint',
+  uncovered: 'bigint',
   app: 'text',
   app_id: 'text',
   operation: 'text',
@@ -68,6 +72,7 @@ const SETTLED = {
   status: 'text',
   taken: 'bigint',
   released: 'bigint',
+  uncovered: 'bigint',
   at: 'timestamptz',
 } as const;
 
@@ -87,31 +92,41 @@ export async function applyReservations(tx: Transaction<ReadModels>, events: rea
   }
   if (settled.size === 0) return;
   await sql`update read_model.reservations h set status = r.status, taken = r.taken, settled_at = r.at,
-      released = case when h.status = 'expired' then h.released else r.released end
+      uncovered = coalesce(r.uncovered, h.uncovered), released = case when h.status = 'expired' then h.released else r.released end
     from ${rowsOf([...settled.values()], SETTLED)}
     where h.user_id = r.user_id and h.revision = r.revision`.execute(tx);
 }
 
 function madeBy({ userId, event }: UserEvent): ReservationRow[] {
   if (event.type !== 'CreditsReserved') return [];
-  const { amount, appId, operation, personal, expiresAt } = event.data;
+  const { amount, uncovered = ZERO, appId, operation, personal, expiresAt } = event.data;
   const { at, actor } = event.metadata;
   const none = { taken: 0, released: 0, settled_at: null };
   const whose = { user_id: userId, revision: event.revision, status: 'held' as const, app: appOf(actor), app_id: appId };
-  return [{ ...whose, ...none, amount, operation, personal, created_at: at, expires_at: expiresAt }];
+  return [{ ...whose, ...none, amount, uncovered, operation, personal, created_at: at, expires_at: expiresAt }];
 }
 
-type Settled = { user_id: string; revision: number; status: ReservationStatus; taken: Micro; released: Micro; at: string };
+type Settled = {
+  user_id: string;
+  revision: number;
+  status: ReservationStatus;
+  taken: Micro;
+  released: Micro;
+  /** Null where the hold's own stands. */
+  uncovered: Micro | null;
+  at: string;
+};
 
 function settledBy({ userId, event }: UserEvent): Settled[] {
+  const { at } = event.metadata;
   const settle = (revision: number, status: ReservationStatus, taken: Micro, released: Micro): Settled => {
-    return { user_id: userId, revision, status, taken, released, at: event.metadata.at };
+    return { user_id: userId, revision, status, taken, released, uncovered: null, at };
   };
   switch (event.type) {
     case 'CreditsConsumed': {
-      const { reservation, amount, returned, toFrozen = [], lapsed } = event.data;
+      const { reservation, amount, returned, toFrozen = [], lapsed, uncovered = ZERO } = event.data;
       if (reservation === null) return [];
-      return [settle(reservation, 'consumed', amount, sumOfLots([...returned, ...toFrozen, ...lapsed]))];
+      return [{ ...settle(reservation, 'consumed', amount, sumOfLots([...returned, ...toFrozen, ...lapsed])), uncovered }];
     }
     case 'ReservationReleased':
       return [settle(event.data.reservation, 'released', ZERO, event.data.amount)];
@@ -139,21 +154,37 @@ export async function findReservation(db: ReadDatabase, userId: string, revision
     .where('user_id', '=', userId)
     .where('revision', '=', String(revision))
     .executeTakeFirst();
-  return (
-    row && {
-      userId,
-      revision,
-      status: row.status,
-      amount: microOf(row.amount),
-      taken: microOf(row.taken),
-      released: microOf(row.released),
-      app: row.app,
-      appId: row.app_id,
-      operation: row.operation,
-      personal: row.personal,
-      createdAt: row.created_at,
-      expiresAt: row.expires_at,
-      settledAt: row.settled_at,
-    }
-  );
+  return row && reservationOf(row);
+}
+
+/** A user's open holds, the one that runs out soonest first, at most `limit`; and how many there are in all. */
+export async function listOpenHolds(
+  db: ReadDatabase,
+  userId: string,
+  limit: number,
+): Promise<{ readonly holds: readonly Reservation[]; readonly count: number }> {
+  const open = db.selectFrom('reservations').where('user_id', '=', userId).where('status', '=', 'held');
+  const rows = await open.selectAll().orderBy('expires_at').orderBy('revision').limit(limit).execute();
+  if (rows.length < limit) return { holds: rows.map(reservationOf), count: rows.length };
+  const { count } = await open.select((eb) => eb.fn.countAll<string>().as('count')).executeTakeFirstOrThrow();
+  return { holds: rows.map(reservationOf), count: Number(count) };
+}
+
+function reservationOf(row: Selectable<ReservationsTable>): Reservation {
+  return {
+    userId: row.user_id,
+    revision: Number(row.revision),
+    status: row.status,
+    amount: microOf(row.amount),
+    taken: microOf(row.taken),
+    released: microOf(row.released),
+    uncovered: microOf(row.uncovered),
+    app: row.app,
+    appId: row.app_id,
+    operation: row.operation,
+    personal: row.personal,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    settledAt: row.settled_at,
+  };
 }

@@ -4,12 +4,22 @@ import type { AccountEvent, GrantSource } from '../events/account-events.ts';
 import type { Recorded } from '../events/event-types.ts';
 import { availableChange, sumOfLots } from '../events/lot-changes.ts';
 import { appOf } from '../events/metadata.ts';
-import { type BigintColumn, type NullableBigintColumn, type NullableTimeColumn, rowsOf, type TimeColumn } from './columns.ts';
+import {
+  type BigintColumn,
+  microOf,
+  type NullableBigintColumn,
+  type NullableTimeColumn,
+  rowsOf,
+  type TimeColumn,
+} from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
 import { type UserEvent, userEvents } from './events-of.ts';
+import { lotsPaying } from './grants.ts';
 
-export type TransactionType =
-  | 'purchase' | 'usage' | 'refund' | 'gift' | 'grant' | 'guild_funding' | 'reserve' | 'release' | 'expiry' | 'adjustment' | 'dispute'; // biome-ignore format: one line a group
+export const TRANSACTION_TYPES = [
+  'purchase', 'usage', 'refund', 'gift', 'grant', 'guild_funding', 'reserve', 'release', 'expiry', 'adjustment', 'dispute',
+] as const; // biome-ignore format: one line a group
+export type TransactionType = (typeof TRANSACTION_TYPES)[number];
 export type TransactionStatus = 'pending' | 'completed' | 'cancelled';
 
 export type TransactionsTable = {
@@ -24,6 +34,13 @@ export type TransactionsTable = {
   app_id: string | null;
   operation: string | null;
   reservation: NullableBigintColumn;
+  about: NullableBigintColumn;
+  lots: string | null;
+  uncovered: NullableBigintColumn;
+  cost: NullableBigintColumn;
+  per: NullableBigintColumn;
+  quantity: NullableBigintColumn;
+  free_units: NullableBigintColumn;
   idempotency_key: string | null;
   personal: string | null;
   created_at: TimeColumn;
@@ -43,6 +60,16 @@ export type TransactionRow = {
   readonly app_id: string | null;
   readonly operation: string | null;
   readonly reservation: number | null;
+  /** The revision of the consumption that this gives back, or of the grant that it is about. */
+  readonly about: number | null;
+  /** What was used and nobody pays; null where there was nothing of the kind. */
+  readonly uncovered: Micro | null;
+  /** The price in force where it was charged by one: so much for `per` units. */
+  readonly cost: Micro | null;
+  readonly per: number | null;
+  readonly quantity: number | null;
+  /** How many of the units were free. */
+  readonly free_units: number | null;
   readonly idempotency_key: string | null;
   readonly personal: string | null;
   readonly created_at: string;
@@ -57,6 +84,7 @@ export function transactionOf({ userId, event }: UserEvent): TransactionRow | un
   if (kind === undefined) return undefined;
   const { data, metadata } = event;
   const after = data.after.available;
+  const price = 'price' in data ? data.price : undefined;
   return {
     user_id: userId,
     revision: event.revision,
@@ -69,11 +97,22 @@ export function transactionOf({ userId, event }: UserEvent): TransactionRow | un
     app_id: 'appId' in data ? data.appId : null,
     operation: 'operation' in data ? data.operation : null,
     reservation: 'reservation' in data ? data.reservation : null,
+    about: aboutOf(event),
+    uncovered: ('uncovered' in data ? data.uncovered : undefined) ?? null,
+    cost: price?.cost ?? null,
+    per: price?.per ?? null,
+    quantity: price?.quantity ?? null,
+    free_units: ('free' in data ? data.free?.units : undefined) ?? null,
     idempotency_key: metadata.idempotencyKey,
     personal: 'personal' in data ? data.personal : null,
     created_at: metadata.at,
     completed_at: kind.pending === true ? null : metadata.at,
   };
+}
+
+function aboutOf({ type, data }: AccountEvent): number | null {
+  if (type === 'CreditsRefunded') return data.consumption;
+  return type === 'GrantFrozen' || type === 'GrantUnfrozen' || type === 'GrantRevoked' ? data.grant : null;
 }
 
 function kindOf(event: Recorded<AccountEvent>): Kind | undefined {
@@ -134,18 +173,31 @@ const COLUMNS = {
   app_id: 'text',
   operation: 'text',
   reservation: 'bigint',
+  about: 'bigint',
+  lots: 'text',
+  uncovered: 'bigint',
+  cost: 'bigint',
+  per: 'bigint',
+  quantity: 'bigint',
+  free_units: 'bigint',
   idempotency_key: 'text',
   personal: 'text',
   created_at: 'timestamptz',
   completed_at: 'timestamptz',
 } as const;
 
+/** All but the lots, which nobody but their grants' readers asks for. */
+const SHOWN = (Object.keys(COLUMNS) as (keyof typeof COLUMNS)[]).filter((name) => name !== 'lots');
+
 const SETTLED = { user_id: 'text', revision: 'bigint', status: 'text', at: 'timestamptz' } as const;
 
 /** Writes the transactions; a hold's own is completed by its commit, cancelled by its release or its end. */
 export async function applyTransactions(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
   const accounts = userEvents(events);
-  const rows = accounts.flatMap((one) => transactionOf(one) ?? []);
+  const rows = accounts.flatMap((one) => {
+    const row = transactionOf(one);
+    return row === undefined ? [] : [{ ...row, lots: lotsText(one) }];
+  });
   if (rows.length === 0) return;
   await sql`insert into read_model.transactions (${sql.raw(Object.keys(COLUMNS).join(', '))})
     select * from ${rowsOf(rows, COLUMNS)}`.execute(tx);
@@ -160,6 +212,12 @@ export async function applyTransactions(tx: Transaction<ReadModels>, events: rea
   await sql`update read_model.transactions t set status = r.status, completed_at = r.at
     from ${rowsOf([...settled.values()], SETTLED)}
     where t.user_id = r.user_id and t.revision = r.revision and t.status = 'pending'`.execute(tx);
+}
+
+/** Which lots paid, or were paid back, as JSON: what a lot has paid for is read from here. */
+function lotsText({ event }: UserEvent): string | null {
+  const lots = lotsPaying(event)?.lots ?? [];
+  return lots.length === 0 ? null : JSON.stringify(lots);
 }
 
 function settledHolds({
@@ -188,28 +246,54 @@ function settledHolds({
   }
 }
 
-/** A user's transactions, newest first. */
+/** Which of a user's transactions: what is left out narrows nothing. */
+export type TransactionsWanted = {
+  readonly limit: number;
+  readonly offset?: number;
+  /** Those before this revision only: the last one of the page before. */
+  readonly before?: number | undefined;
+  readonly type?: TransactionType | undefined;
+  /** The label that the caller gave, or who acted where there is none. */
+  readonly app?: string | undefined;
+  /** From this time on, and up to but not at that one. */
+  readonly from?: Date | undefined;
+  readonly until?: Date | undefined;
+};
+
+/**
+ * A user's transactions, newest first. Pages are cut by revision: what is new stands before the first page, and what
+ * stood behind a row stays behind it, so that following `before` shows each row once while others arrive.
+ */
 export async function listTransactions(
   db: ReadDatabase,
   userId: string,
-  { limit, offset }: { readonly limit: number; readonly offset: number },
+  { limit, offset = 0, before, type, app, from, until }: TransactionsWanted,
 ): Promise<readonly TransactionRow[]> {
-  const rows = await db
-    .selectFrom('transactions')
-    .selectAll()
-    .where('user_id', '=', userId)
-    .orderBy('revision', 'desc')
-    .limit(limit)
-    .offset(offset)
-    .execute();
+  let wanted = db.selectFrom('transactions').select(SHOWN).where('user_id', '=', userId);
+  if (before !== undefined) wanted = wanted.where('revision', '<', String(before));
+  if (type !== undefined) wanted = wanted.where('type', '=', type);
+  if (app !== undefined) wanted = wanted.where(sql<boolean>`coalesce(app_id, app) = ${app}`);
+  if (from !== undefined) wanted = wanted.where('created_at', '>=', from);
+  if (until !== undefined) wanted = wanted.where('created_at', '<', until);
+  const rows = await wanted.orderBy('revision', 'desc').limit(limit).offset(offset).execute();
   return rows.map((row) => ({
     ...row,
     revision: Number(row.revision),
-    amount: Number(row.amount) as Micro,
-    balance_before: Number(row.balance_before) as Micro,
-    balance_after: Number(row.balance_after) as Micro,
-    reservation: row.reservation === null ? null : Number(row.reservation),
+    amount: microOf(row.amount),
+    balance_before: microOf(row.balance_before),
+    balance_after: microOf(row.balance_after),
+    reservation: numberOf(row.reservation),
+    about: numberOf(row.about),
+    uncovered: row.uncovered === null ? null : microOf(row.uncovered),
+    cost: row.cost === null ? null : microOf(row.cost),
+    per: numberOf(row.per),
+    quantity: numberOf(row.quantity),
+    free_units: numberOf(row.free_units),
     created_at: row.created_at.toISOString(),
     completed_at: row.completed_at?.toISOString() ?? null,
   }));
+}
+
+function numberOf(column: string | null): number | null {
+  return column === null ? null : Number(column);
 }

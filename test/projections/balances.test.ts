@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ZERO } from '../../src/events/amounts.ts';
 import { findBalance, findDue } from '../../src/projections/balances.ts';
+import { project } from '../../src/projections/project.ts';
 import { credits, iso } from '../support/account-samples.ts';
 import { useLedger } from '../support/ledger.ts';
 import { projectInCuts } from './projecting.ts';
@@ -8,7 +9,7 @@ import { projectInCuts } from './projecting.ts';
 const bench = useLedger();
 
 const MINUTE = 60_000;
-const NONE = { available: ZERO, reserved: ZERO, debt: ZERO, earned: ZERO, spent: ZERO, dueAt: null };
+const NONE = { available: ZERO, frozen: ZERO, reserved: ZERO, debt: ZERO, earned: ZERO, spent: ZERO, dueAt: null };
 
 describe.each([
   ['event by event', 1],
@@ -61,6 +62,18 @@ describe.each([
     expect(await balanceOf('late')).toMatchObject({ available: credits(4), reserved: ZERO, dueAt: null });
   });
 
+  it('show what is frozen and what is owed', async () => {
+    const account = bench.ledger.account(user('disputed'));
+    const { revision } = await account.grant(credits(5));
+    await account.use(credits(2));
+    await account.execute({ type: 'FreezeGrant', grant: revision, reference: 'dp_1' });
+    await projected(account.stream);
+    expect(await balanceOf('disputed')).toMatchObject({ available: ZERO, frozen: credits(3), debt: ZERO });
+    await account.execute({ type: 'RevokeGrant', grant: revision, amount: null, reference: 'dp_1' });
+    await projected(account.stream);
+    expect(await balanceOf('disputed')).toMatchObject({ available: ZERO, frozen: ZERO, debt: credits(2) });
+  });
+
   it('say when the account was opened and when it last changed', async () => {
     const account = bench.ledger.account(user('dated'));
     const first = await account.grant(credits(3));
@@ -71,6 +84,21 @@ describe.each([
     const row = await db.selectFrom('balances').selectAll().where('user_id', '=', user('dated')).executeTakeFirstOrThrow();
     expect([row.opened_at.toISOString(), row.updated_at.toISOString()]).toEqual([first.metadata.at, last.metadata.at]);
   });
+});
+
+it('are not moved back where the log is projected anew', async () => {
+  const { ledger, database } = bench;
+  const account = ledger.account('again');
+  await account.grant(credits(5));
+  const last = await account.use(credits(2));
+  await projectInCuts(ledger.context, account.stream, 500);
+  // As a migration leaves it that empties all other read models.
+  const emptied = ['checkpoints', 'transactions', 'grants', 'usage_stats', 'journal'];
+  await database.superuser.query(`truncate ${emptied.map((table) => `read_model.${table}`).join(', ')}`);
+  await project(ledger.context.db, ledger.context.store, [{ stream: account.stream, revision: 1 }]);
+  expect(await findBalance(ledger.context.db, 'again')).toMatchObject({ available: credits(3), revision: last.revision });
+  await projectInCuts(ledger.context, account.stream, 1);
+  expect(await findBalance(ledger.context.db, 'again')).toMatchObject({ available: credits(3), revision: last.revision });
 });
 
 describe('what is due', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Micro, ZERO } from '../../src/events/amounts.ts';
 import { findExpiring } from '../../src/projections/grants.ts';
-import { credits } from '../support/account-samples.ts';
+import { credits, refund } from '../support/account-samples.ts';
 import { useLedger } from '../support/ledger.ts';
 import { projectInCuts } from './projecting.ts';
 
@@ -43,6 +43,12 @@ describe.each([
         amount: String(credits(5)),
         available: String(credits(5)),
         held: '0',
+        paid_cents: null,
+        frozen: false,
+        revoked: '0',
+        used: '0',
+        given_back: '0',
+        uses: '0',
         priority: 9,
         expires_at: new Date(expiresAt),
         created_at: new Date(event.metadata.at),
@@ -105,6 +111,92 @@ describe.each([
     bench.ledger.wait(6 * MINUTE);
     await account.commit(hold.revision, credits(1));
     expect(await leftOf('lapsed')).toEqual([[ZERO, ZERO]]);
+  });
+
+  it('say what they have paid for, and what of it came back to them', async () => {
+    const account = accountOf('paying');
+    await account.grant(credits(3));
+    await account.grant(credits(5));
+    await account.use(credits(1));
+    const used = await account.use(credits(4));
+    await account.execute(refund(used.revision, credits(3)));
+    const paid = (await rowsOf('paying')).map((row) => [row.used, row.given_back, row.uses, row.available].map(Number));
+    // The last taken comes back first: two of the second grant, then one of the first.
+    expect(paid).toEqual([
+      [credits(3), credits(1), 2, credits(1)],
+      [credits(2), credits(2), 1, credits(5)],
+    ]);
+  });
+
+  it('count a commit once that takes of what was held and of what was not', async () => {
+    const account = accountOf('beyond');
+    await account.grant(credits(9));
+    const hold = await account.reserve(credits(2));
+    await account.commit(hold.revision, credits(5));
+    expect(await rowsOf('beyond')).toMatchObject([{ used: String(credits(5)), uses: '1', available: String(credits(4)) }]);
+  });
+
+  it('begin with a refund where the lot that paid has run out', async () => {
+    const account = accountOf('fresh');
+    // Nothing sells yet; what a purchase will write is known.
+    const bought = { expiresAt: soon(5), source: 'purchase', paidCents: 499 } as const;
+    await account.grant(credits(4), bought);
+    const used = await account.use(credits(3));
+    bench.ledger.wait(6 * MINUTE);
+    const outcome = await account.execute(refund(used.revision, credits(2)));
+    if (outcome.kind !== 'accepted' || outcome.event.type !== 'CreditsRefunded') throw new Error('no refund');
+    const [spent, back] = await rowsOf('fresh');
+    expect(spent).toMatchObject({ paid_cents: '499', available: '0', used: String(credits(3)), given_back: '0' });
+    expect(back).toMatchObject({
+      revision: String(outcome.event.revision),
+      source: 'refund',
+      reason: 'refund',
+      reference: expect.stringContaining(`txn_${used.revision}_`),
+      amount: String(credits(2)),
+      available: String(credits(2)),
+      paid_cents: null,
+      expires_at: new Date(outcome.event.data.fresh?.expiresAt ?? 0),
+    });
+  });
+
+  it('are frozen with what they have, run out neither then nor in lists, and go on after that', async () => {
+    const account = accountOf('frozen');
+    const { revision } = await account.grant(credits(4), { expiresAt: soon(5) });
+    const about = { grant: revision, reference: 'dp_1' };
+    await account.execute({ type: 'FreezeGrant', ...about });
+    bench.ledger.wait(6 * MINUTE);
+    await account.expire();
+    expect(await rowsOf('frozen')).toMatchObject([{ available: String(credits(4)), frozen: true, revoked: '0' }]);
+    expect(await findExpiring(bench.ledger.context.db, `frozen ${name}`, 10)).toEqual([]);
+    const outcome = await account.execute({ type: 'UnfreezeGrant', ...about });
+    if (outcome.kind !== 'accepted' || outcome.event.type !== 'GrantUnfrozen') throw new Error('no thaw');
+    const end = new Date(outcome.event.data.expiresAt ?? 0);
+    expect(await rowsOf('frozen')).toMatchObject([{ available: String(credits(4)), frozen: false, expires_at: end }]);
+    expect(end.getTime()).toBeGreaterThan(bench.ledger.context.clock.now());
+    expect(await findExpiring(bench.ledger.context.db, `frozen ${name}`, 10)).toEqual([{ amount: credits(4), at: end }]);
+  });
+
+  it('stay frozen when a part is taken back, and are so no longer when all is', async () => {
+    const account = accountOf('revoked');
+    const { revision } = await account.grant(credits(4));
+    const about = { grant: revision, reference: 'dp_1' };
+    await account.execute({ type: 'FreezeGrant', ...about });
+    await account.execute({ type: 'RevokeGrant', ...about, amount: credits(1) });
+    expect(await rowsOf('revoked')).toMatchObject([{ available: String(credits(3)), frozen: true, revoked: String(credits(1)) }]);
+    await account.execute({ type: 'RevokeGrant', ...about, amount: null });
+    expect(await rowsOf('revoked')).toMatchObject([{ available: '0', frozen: false, revoked: String(credits(4)) }]);
+  });
+
+  it('pay what is owed as they come', async () => {
+    const account = accountOf('owing');
+    const { revision } = await account.grant(credits(4));
+    await account.use(credits(3));
+    await account.execute({ type: 'RevokeGrant', grant: revision, reference: 're_1', amount: null });
+    await account.grant(credits(5));
+    expect(await rowsOf('owing')).toMatchObject([
+      { available: '0', revoked: String(credits(4)), used: String(credits(3)) },
+      { available: String(credits(2)), amount: String(credits(5)), used: '0' },
+    ]);
   });
 
   it('tell what runs out and when, soonest first', async () => {

@@ -7,7 +7,16 @@ import { project, type Signal } from '../../src/projections/project.ts';
 type Parts = Pick<Context, 'db' | 'store'>;
 
 /** Every read model, with the checkpoints that belong to it. */
-const TABLES = ['balances', 'transactions', 'reservations', 'grants', 'checkpoints'] as const;
+const TABLES = [
+  'balances',
+  'transactions',
+  'reservations',
+  'grants',
+  'usage_stats',
+  'journal',
+  'packages',
+  'checkpoints',
+] as const;
 
 /** Each stream of the log at its head, in the order in which they appeared. */
 export async function heads({ store }: Pick<Context, 'store'>): Promise<readonly Signal[]> {

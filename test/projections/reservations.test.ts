@@ -35,6 +35,7 @@ describe.each([
       amount: credits(3),
       taken: ZERO,
       released: ZERO,
+      uncovered: ZERO,
       app: 'writer',
       appId: 'label',
       operation: 'chat',
