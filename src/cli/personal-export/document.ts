@@ -1,0 +1,138 @@
+import type pg from 'pg';
+import { accountStream } from '../../events/account-events.ts';
+import { MICRO_PER_CREDIT } from '../../events/amounts.ts';
+import type { Json } from '../../events/canonical.ts';
+import type { Personal } from '../../events/personal.ts';
+import { pagesOf, type Row } from './pages.ts';
+
+type Options = { readonly pool: pg.Pool; readonly personal: Personal; readonly user: string };
+
+/** As `set local` takes it: whoever reads the document may take their time over a page. */
+const PATIENCE = '10min';
+
+/**
+ * All that the ledger holds about a person, as the text of one JSON document, piece by piece: memory holds a page of rows
+ * however long their history is. It is one moment of the database. Amounts are micro-credits, as they are stored; words
+ * are decrypted, and null where their key was erased.
+ *
+ * The rows of read models are found by their columns, so that none is forgotten that comes later.
+ */
+export async function* exportOf({ pool, personal, user }: Options): AsyncGenerator<string> {
+  const client = await pool.connect();
+  let isDone = false;
+  try {
+    await client.query('begin transaction isolation level repeatable read read only');
+    await client.query(`set local idle_in_transaction_session_timeout = '${PATIENCE}'`);
+    yield* partsOf(client, { personal, user });
+    await client.query('commit');
+    isDone = true;
+  } finally {
+    // The transaction ends with its connection where the reader has gone, or something failed.
+    client.release(!isDone);
+  }
+}
+
+type Whose = Pick<Options, 'personal' | 'user'>;
+
+async function* partsOf(client: pg.ClientBase, { personal, user }: Whose): AsyncGenerator<string> {
+  const stream = accountStream(user);
+  const words = wordsOf(personal, stream);
+  yield `{\n${member('userId', user)},\n${member('exportedAt', await momentOf(client))},\n${member('microCreditsPerCredit', MICRO_PER_CREDIT)},\n`;
+  yield `${member('account', await accountOf(client, stream))},\n`;
+  yield* listOf('keys', pagesOf(client, KEYS, [user]));
+  for (const { table, key, column } of await readModelsOf(client)) {
+    const query = `select * from read_model.${table} where ${column} = $1 order by ${key}`;
+    yield ',\n';
+    yield* listOf(camelCase(table), opened(pagesOf(client, query, [column === 'stream' ? stream : user]), words));
+  }
+  yield ',\n';
+  yield* listOf('events', opened(pagesOf(client, EVENTS, [stream]), words));
+  yield '\n}\n';
+}
+
+const KEYS = 'select id, created_at, erased_at, erased_by from ledger.personal_keys where subject = $1 order by created_at, id';
+
+const EVENTS = `select e.position, e.revision, e.id, e.type, e.data::json, e.metadata::json, encode(e.hash, 'hex') as hash
+  from ledger.streams s join ledger.events e on e.stream_id = s.id where s.name = $1 order by e.revision`;
+
+async function momentOf(client: pg.ClientBase): Promise<string | undefined> {
+  const { rows } = await client.query<{ now: Date }>('select now()');
+  return rows[0]?.now.toISOString();
+}
+
+/** The stream and where it ends; null where there is no account. */
+async function accountOf(client: pg.ClientBase, stream: string): Promise<Json> {
+  const { rows } = await client.query<{ revision: string }>(
+    'select revision from ledger.streams where name = $1 and revision >= 0',
+    [stream],
+  );
+  return rows[0] === undefined ? null : { stream, revision: Number(rows[0].revision) };
+}
+
+type ReadModel = { readonly table: string; readonly key: string; readonly column: 'user_id' | 'stream' };
+
+/** Every table of read models that knows users or streams, with its primary key. Names come quoted. */
+async function readModelsOf(client: pg.ClientBase): Promise<readonly ReadModel[]> {
+  const { rows } = await client.query<ReadModel>(
+    `select quote_ident(c.relname) as table, string_agg(quote_ident(k.attname), ', ' order by n.place) as key, w.column
+     from pg_class c
+     join pg_index i on i.indrelid = c.oid and i.indisprimary
+     cross join unnest(i.indkey::int[]) with ordinality as n (number, place)
+     join pg_attribute k on k.attrelid = c.oid and k.attnum = n.number
+     cross join lateral (
+       select max(a.attname::text) as column from pg_attribute a
+       where a.attrelid = c.oid and a.attname in ('user_id', 'stream') and not a.attisdropped
+     ) w
+     where c.relnamespace = 'read_model'::regnamespace and c.relkind in ('r', 'p') and w.column is not null
+     group by c.relname, w.column order by c.relname`,
+  );
+  return rows;
+}
+
+type Words = (rows: readonly Row[]) => Promise<readonly Row[]>;
+
+/** Decrypts what stands under `personal`, in a row itself or in an event's data. */
+function wordsOf(personal: Personal, stream: string): Words {
+  return async (rows) => {
+    const ciphertexts = rows.map((row) => ciphertextIn(row) ?? ciphertextIn(row['data']));
+    const said = await personal.open(ciphertexts.map((ciphertext) => ({ stream, ciphertext: ciphertext ?? null })));
+    return rows.map((row, index) => {
+      if (ciphertexts[index] === undefined) return row;
+      const words = { personal: said[index] ?? null };
+      return ciphertextIn(row) === undefined ? { ...row, data: { ...(row['data'] as Row), ...words } } : { ...row, ...words };
+    });
+  };
+}
+
+function ciphertextIn(value: unknown): string | undefined {
+  const personal = typeof value === 'object' && value !== null ? (value as Row)['personal'] : undefined;
+  return typeof personal === 'string' ? personal : undefined;
+}
+
+async function* opened(pages: AsyncIterable<readonly Row[]>, words: Words): AsyncGenerator<readonly Row[]> {
+  for await (const rows of pages) yield await words(rows);
+}
+
+/** A member whose value is a list, a row a line. */
+async function* listOf(name: string, pages: AsyncIterable<readonly Row[]>): AsyncGenerator<string> {
+  yield `${JSON.stringify(name)}: [`;
+  let isFirst = true;
+  for await (const rows of pages) {
+    const lines = rows.map((row) => JSON.stringify(camelCased(row)));
+    yield `${isFirst ? '\n' : ',\n'}${lines.join(',\n')}`;
+    isFirst = false;
+  }
+  yield isFirst ? ']' : '\n]';
+}
+
+function member(name: string, value: unknown): string {
+  return `${JSON.stringify(name)}: ${JSON.stringify(value)}`;
+}
+
+function camelCased(row: Row): Row {
+  return Object.fromEntries(Object.entries(row).map(([name, value]) => [camelCase(name), value]));
+}
+
+function camelCase(name: string): string {
+  return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
