@@ -63,5 +63,20 @@ function transactionAnswer(row: TransactionRow, words: Words | null) {
     completedAt: row.completed_at,
     operation: row.operation,
     revision: row.revision,
+    ...chargeAnswer(row),
+    ...(row.about !== null && {
+      relatedTransactionId: wireId('txn', { stream: accountStream(row.user_id), revision: row.about }),
+    }),
+    // What comes back without a consumption is a gift of the house.
+    ...(row.type === 'refund' && row.about === null && { goodwill: true }),
+  };
+}
+
+/** What it was charged by, where that was a price; and what nobody pays of it. */
+function chargeAnswer({ quantity, cost, per, free_units: freeUnits, uncovered }: TransactionRow) {
+  return {
+    ...(quantity !== null && cost !== null && per !== null && { quantity, price: { cost: creditsFromMicro(cost), per } }),
+    ...(freeUnits !== null && { freeUnits }),
+    ...(uncovered !== null && { uncovered: creditsFromMicro(uncovered) }),
   };
 }

@@ -5,30 +5,49 @@ import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } 
 import { jsonSchemaTransform, validatorCompiler } from 'fastify-type-provider-zod';
 import { type AuthOptions, registerAuth } from './auth.ts';
 import { balanceRoutes } from './balance-routes.ts';
+import { batchRoutes } from './batch-routes.ts';
+import { registerBrowserRules } from './browsers.ts';
+import { catalogueRoutes } from './catalogue-routes.ts';
 import { ApiError, invalid, replyWithError } from './errors.ts';
+import { explainRoutes } from './explain-routes.ts';
 import { grantRoutes } from './grant-routes.ts';
 import { measureRequests } from './metrics.ts';
 import { operationsRoutes } from './operations-routes.ts';
 import type { ApiParts } from './parts.ts';
+import { privacyRoutes } from './privacy-routes.ts';
+import { type RateLimits, registerRateLimits } from './rate-limits.ts';
+import { refundRoutes } from './refund-routes.ts';
 import { reservationRoutes } from './reservation-routes.ts';
 import { DEEPEST, isTooDeep } from './schemas.ts';
 import { transactionRoutes } from './transaction-routes.ts';
+import { usageRoutes } from './usage-routes.ts';
 import { useRoutes } from './use-routes.ts';
+import { validateRoutes } from './validate-routes.ts';
 
 /** In bytes. */
 const BODY_LIMIT = 256 * 1024;
 const DOCS = '/docs';
 const CORRELATION_ID = /^[\x21-\x7e]{1,128}$/;
 
+export type AppOptions = {
+  readonly auth: AuthOptions;
+  readonly log: FastifyBaseLogger;
+  readonly baseUrl: string;
+  /** Whose pages may call from a browser. */
+  readonly corsOrigins: readonly string[];
+  /** Addresses of the proxies that are believed when they say for whom they ask. */
+  readonly trustProxy: readonly string[];
+  /** Nobody is limited where there are none. */
+  readonly rateLimits: RateLimits | undefined;
+};
+
 /** Builds the app; whoever calls listens and closes. */
-export async function buildApp(
-  parts: ApiParts,
-  options: { readonly auth: AuthOptions; readonly log: FastifyBaseLogger; readonly baseUrl: string },
-): Promise<FastifyInstance> {
+export async function buildApp(parts: ApiParts, options: AppOptions): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: !['debug', 'trace'].includes(options.log.level) }),
     bodyLimit: BODY_LIMIT,
+    trustProxy: options.trustProxy.length > 0 && [...options.trustProxy],
     // A logger for each request would show in the profile; what is logged of one names it.
     childLoggerFactory: (logger) => logger,
     // A request's id is its correlation id: given by the caller, or made here.
@@ -79,7 +98,9 @@ export async function buildApp(
     },
     transform: jsonSchemaTransform,
   });
+  await registerBrowserRules(app, { corsOrigins: options.corsOrigins, pagesBelow: DOCS });
   await registerAuth(app, options.auth);
+  if (options.rateLimits !== undefined) await registerRateLimits(app, options.rateLimits);
   measureRequests(app, parts.metrics);
   // The pages of the documentation are routes of a library, which can't say who may call them.
   app.addHook('onRoute', (route) => {
@@ -87,7 +108,20 @@ export async function buildApp(
   });
   await app.register(swaggerUi, { routePrefix: DOCS });
   await app.register(operationsRoutes(parts));
-  for (const routes of [balanceRoutes, useRoutes, transactionRoutes, reservationRoutes, grantRoutes]) {
+  for (const routes of [
+    balanceRoutes,
+    validateRoutes,
+    useRoutes,
+    transactionRoutes,
+    usageRoutes,
+    explainRoutes,
+    reservationRoutes,
+    grantRoutes,
+    refundRoutes,
+    batchRoutes,
+    privacyRoutes,
+    catalogueRoutes,
+  ]) {
     await app.register(routes(parts), { prefix: '/api/v1' });
   }
   return app;

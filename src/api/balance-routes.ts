@@ -1,17 +1,18 @@
-import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { accountStream } from '../events/account-events.ts';
-import { creditsFromMicro, formatCredits, micro, type Micro, ZERO } from '../events/amounts.ts';
+import { micro, ZERO } from '../events/amounts.ts';
 import { type Balance, findBalance } from '../projections/balances.ts';
 import { findExpiring } from '../projections/grants.ts';
+import { accountNow } from './account-now.ts';
 import { callingUser } from './auth.ts';
 import { balanceAnswer, balanceOfState, MAX_EXPIRING } from './answers.ts';
 import { type ApiParts, reading, type Routes, typed } from './parts.ts';
 import { minRevisionOf, type Revisions, waitUntilVisible } from './revisions.ts';
 import { runCommand } from './run-command.ts';
-import { balanceSchema, creditsSchema, errorSchema, positiveAmountSchema, userIdSchema } from './schemas.ts';
+import { balanceSchema, errorSchema, userIdSchema } from './schemas.ts';
 
-const NOTHING: Balance = { available: ZERO, reserved: ZERO, debt: ZERO, earned: ZERO, spent: ZERO, dueAt: null, revision: -1 };
+const NONE = { available: ZERO, frozen: ZERO, reserved: ZERO, debt: ZERO, earned: ZERO, spent: ZERO };
+const NOTHING: Balance = { ...NONE, dueAt: null, revision: -1 };
 
 const minRevisionQuery = z.object({ minRevision: z.string().optional() });
 
@@ -20,7 +21,6 @@ export const balanceRoutes: Routes = (parts) => async (app) => {
   const routes = typed(app);
   addBalances(routes, parts);
   addInit(routes, parts);
-  addValidate(routes, parts);
 };
 
 type App = ReturnType<typeof typed>;
@@ -83,44 +83,6 @@ function addInit(routes: App, parts: ApiParts): void {
   );
 }
 
-function addValidate(routes: App, parts: ApiParts): void {
-  routes.post(
-    '/internal/credits/validate',
-    {
-      config: { access: { kind: 'service', scope: 'credits:read' } },
-      schema: {
-        tags: ['services'],
-        description: 'A hint: to be sure, reserve.',
-        body: z.object({ userId: userIdSchema, amount: positiveAmountSchema }),
-        response: {
-          200: z.object({
-            hasCredits: z.boolean(),
-            availableCredits: creditsSchema,
-            requiredCredits: creditsSchema,
-            message: z.string().optional(),
-          }),
-          '4xx': errorSchema,
-        },
-      },
-    },
-    async (request) => {
-      const { userId, amount } = request.body;
-      const { balance } = await balanceNow(parts, userId, []);
-      const hasCredits = balance >= creditsFromMicro(amount);
-      return {
-        hasCredits,
-        availableCredits: balance,
-        requiredCredits: creditsFromMicro(amount),
-        ...(hasCredits ? {} : { message: shortOf(amount, balance) }),
-      };
-    },
-  );
-}
-
-function shortOf(amount: Micro, balance: number): string {
-  return `Insufficient credits. Required: ${formatCredits(amount)}, Available: ${balance}`;
-}
-
 /** The balance from the read model; where something of it has run out meanwhile, from the account itself. */
 async function balanceNow(parts: ApiParts, userId: string, seen: Revisions) {
   const row = await reading(async () => {
@@ -133,17 +95,7 @@ async function balanceNow(parts: ApiParts, userId: string, seen: Revisions) {
 }
 
 /** The balance from the account's head, with all that has run out by now written down. */
-async function stateNow({ accounts }: ApiParts, userId: string) {
-  const commandId = randomUUID();
-  const outcome = await accounts.execute({
-    stream: accountStream(userId),
-    command: { type: 'ExpireDue' },
-    actor: { kind: 'system', name: 'balance' },
-    key: null,
-    commandId,
-    correlationId: commandId,
-    causationId: null,
-  });
-  if (outcome.kind !== 'unchanged') throw new Error('expiry answers with how things stand');
-  return balanceOfState(userId, outcome.state, outcome.revision);
+async function stateNow(parts: ApiParts, userId: string) {
+  const { state, revision } = await accountNow(parts.accounts, userId);
+  return balanceOfState(userId, state, revision);
 }

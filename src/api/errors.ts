@@ -56,6 +56,16 @@ export function errorOfRejection(rejection: Rejection): ApiError {
       return new ApiError(402, rejection.code, 'The reservation has run out');
     case 'reservation_not_found':
       return new ApiError(404, rejection.code, 'There is no such reservation');
+    case 'operation_not_found': {
+      const { app, operation } = rejection;
+      return new ApiError(404, rejection.code, `The catalogue has no price for ${operation} of ${app}`, {
+        details: { app, operation },
+      });
+    }
+    case 'package_not_found':
+      return new ApiError(404, rejection.code, 'There is no such package');
+    case 'grant_not_found':
+      return new ApiError(404, rejection.code, 'There is no such grant');
     case 'reservation_of_another_app':
       return new ApiError(403, 'forbidden', 'The reservation was made by another app, which alone may settle it');
     case 'reservation_already_resolved': {
@@ -63,15 +73,26 @@ export function errorOfRejection(rejection: Rejection): ApiError {
       const resolution = { status, transactionId: wireId('txn', transaction), creditsUsed: creditsFromMicro(amount) };
       return new ApiError(409, rejection.code, `The reservation was ${status} before`, { details: { resolution } });
     }
+    case 'transaction_not_found':
+      return new ApiError(404, rejection.code, 'There is no such consumption in this account');
+    case 'refund_exceeds_consumption': {
+      const { requested, left } = rejection;
+      const message = `More than is left of the consumption. Requested: ${formatCredits(requested)}, Left: ${formatCredits(left)}`;
+      const details = { requestedCredits: creditsFromMicro(requested), refundableCredits: creditsFromMicro(left) };
+      return new ApiError(422, rejection.code, message, { details });
+    }
     case 'idempotency_conflict':
       return new ApiError(409, rejection.code, 'The idempotency key was used for another request');
     case 'limit_exceeded': {
-      const isAmount = ['balance', 'totalEarned', 'totalSpent'].includes(rejection.limit);
+      const isAmount = ['balance', 'revocable', 'totalEarned', 'totalSpent'].includes(rejection.limit);
       const maximum = isAmount ? creditsFromMicro(micro(rejection.maximum)) : rejection.maximum;
       return new ApiError(422, rejection.code, `${rejection.limit} may not exceed ${maximum}`, {
         details: { limit: rejection.limit, maximum },
       });
     }
+    // A batch tells each of its commands by itself; see batch-routes.ts.
+    case 'batch_refused':
+      return errorOfRejection(rejection.rejection);
     case 'invalid':
       return invalid([rejection]);
     default:
@@ -117,6 +138,12 @@ const FRAMEWORK_ERRORS: { readonly [code: string]: readonly [number, string, str
 function pathOf(instancePath: string, root: string): string {
   const path = instancePath.replace(/^\//, '').replaceAll('/', '.');
   return path === '' ? root : path;
+}
+
+/** What an error looks like to a caller. */
+export function errorAnswer(error: Error, requestId: string) {
+  const { statusCode, code, message, more } = apiErrorOf(error);
+  return { statusCode, error: code, message, ...more, requestId };
 }
 
 /** Answers with an error. Faults of ours are logged whole; nothing of them leaves. */

@@ -1,77 +1,16 @@
-import { z } from 'zod';
-import { balancesOf } from '../commands/balances.ts';
-import { accountStream } from '../events/account-events.ts';
-import { creditsFromMicro } from '../events/amounts.ts';
-import { wireId } from '../events/wire-ids.ts';
-import { reading, type Routes, typed } from './parts.ts';
-import { type Answered, runCommand } from './run-command.ts';
-import {
-  creditsSchema,
-  errorSchema,
-  idempotencyKeySchema,
-  labelSchema,
-  positiveAmountSchema,
-  textSchema,
-  userIdSchema,
-} from './schemas.ts';
-
-const grantBody = z.object({
-  userId: userIdSchema,
-  amount: positiveAmountSchema,
-  reason: textSchema(64, 1),
-  referenceId: textSchema(128, 1),
-  description: textSchema(256).nullish(),
-  expiresAt: z.iso.datetime({ offset: true }).nullish(),
-  priority: z.int().min(1).max(100).nullish(),
-  appId: labelSchema.nullish(),
-  idempotencyKey: idempotencyKeySchema.nullish(),
-});
-
-const grantAnswer = z.object({
-  ok: z.literal(true),
-  alreadyGranted: z.boolean(),
-  newBalance: creditsSchema,
-  transactionId: z.string(),
-});
-
-const DEFAULT_PRIORITY = 50;
+import { runAction } from './actions/action.ts';
+import { grant, grantAnswer } from './actions/grant.ts';
+import { type Routes, typed } from './parts.ts';
+import { errorSchema } from './schemas.ts';
 
 /** Giving credits: once for each reason and reference of an account. */
-export const grantRoutes: Routes =
-  ({ accounts, personal }) =>
-  async (app) => {
-    typed(app).post(
-      '/internal/credits/grant',
-      {
-        config: { access: { kind: 'service', scope: 'credits:grant' } },
-        schema: { tags: ['services'], body: grantBody, response: { 200: grantAnswer, '4xx': errorSchema } },
-      },
-      async (request, reply) => {
-        const { userId, amount, reason, referenceId, description, expiresAt, priority, appId } = request.body;
-        const outcome = await runCommand(accounts, { request, reply }, userId, {
-          type: 'GrantCredits',
-          amount,
-          source: 'promo',
-          reason,
-          reference: referenceId,
-          priority: priority ?? DEFAULT_PRIORITY,
-          expiresAt: typeof expiresAt === 'string' ? Date.parse(expiresAt) : null,
-          appId: appId ?? null,
-          personal: await reading(() => personal.seal(userId, accountStream(userId), { description: description ?? undefined })),
-        });
-        return grantedAnswer(outcome);
-      },
-    );
-  };
-
-function grantedAnswer(outcome: Answered) {
-  const { event } = outcome;
-  if (event?.type !== 'CreditsGranted') throw new Error('a grant answers with a grant');
-  const given = outcome.kind === 'accepted' ? event.data.after.available : balancesOf(outcome.state).available;
-  return {
-    ok: true as const,
-    alreadyGranted: outcome.kind === 'unchanged',
-    newBalance: creditsFromMicro(given),
-    transactionId: wireId('txn', event),
-  };
-}
+export const grantRoutes: Routes = (parts) => async (app) => {
+  typed(app).post(
+    '/internal/credits/grant',
+    {
+      config: { access: { kind: 'service', scope: 'credits:grant' } },
+      schema: { tags: ['services'], body: grant.body, response: { 200: grantAnswer, '4xx': errorSchema } },
+    },
+    async (request, reply) => runAction(parts, { request, reply }, grant, request.body),
+  );
+};

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { readAppliedPosition } from '../projections/router-position.ts';
 import { type Routes, typed } from './parts.ts';
 
-const publicly = { access: { kind: 'public' } } as const;
+/** Never limited: a probe that is refused takes a process out that does its work. */
+const publicly = { access: { kind: 'public' }, rateLimit: false } as const;
 
 const readySchema = z.object({
   status: z.enum(['ready', 'unavailable']),

@@ -2,6 +2,8 @@ import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Registry } from 'prom-client';
 import type { Accounts } from '../commands/account-decider.ts';
+import type { CatalogueCommands } from '../commands/catalogue-decider.ts';
+import type { CatalogueFollower } from '../commands/write-path/catalogue-follower.ts';
 import type { Clock } from '../events/clock.ts';
 import type { Personal } from '../events/personal.ts';
 import { type Store, StoreUnavailableError } from '../events/store.ts';
@@ -11,10 +13,13 @@ import { ApiError } from './errors.ts';
 /** What routes need of the context. */
 export type ApiParts = {
   readonly accounts: Accounts;
+  /** What the catalogue says, followed from the log. */
+  readonly catalogue: Pick<CatalogueFollower, 'current' | 'latest' | 'refresh' | 'revision'>;
+  readonly catalogueCommands: CatalogueCommands;
   readonly personal: Personal;
   readonly clock: Clock;
   readonly db: ReadDatabase;
-  readonly store: Pick<Store, 'lastPosition'>;
+  readonly store: Pick<Store, 'lastPosition' | 'readStream'>;
   /** Whether the queue answers; rejects where it doesn't. */
   readonly pingQueue: () => Promise<void>;
   readonly metrics: Registry;

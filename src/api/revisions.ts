@@ -44,9 +44,14 @@ export async function waitUntilVisible(db: ReadDatabase, revisions: Revisions): 
   for (const [stream, revision] of revisions) {
     while ((await appliedRevision(db, stream)) < revision) {
       if (performance.now() > until) {
-        throw new ApiError(409, 'not_yet_visible', 'What was asked for is written, and not yet to be read', {}, 1);
+        throw notYetVisible();
       }
       await delay(LOOK_EVERY);
     }
   }
+}
+
+/** What a caller is told who asks to see what can't be read yet. */
+export function notYetVisible(): ApiError {
+  return new ApiError(409, 'not_yet_visible', 'What was asked for is written, and not yet to be read', {}, 1);
 }

@@ -102,6 +102,12 @@ export const transactionSchema = z.object({
   completedAt: z.string().nullable(),
   operation: z.string().nullable(),
   revision: z.number(),
+  quantity: z.number().optional().meta({ description: 'Units, where it was charged by a price' }),
+  price: z.object({ cost: creditsSchema, per: z.number() }).optional().meta({ description: 'Credits for so many units' }),
+  freeUnits: z.number().optional(),
+  uncovered: creditsSchema.optional().meta({ description: 'What was used and nobody pays' }),
+  relatedTransactionId: z.string().optional().meta({ description: 'What it gives back, or the grant that it is about' }),
+  goodwill: z.boolean().optional().meta({ description: 'Given back without a usage' }),
 });
 
 /** What every error looks like. */

@@ -115,9 +115,12 @@ it('takes any path and query without a fault', async () => {
     fc.stringMatching(/^[\w%.~!$&'()*+,;=:@-]{0,30}$/),
     fc.constant(reservationId),
   );
-  const query = fc.dictionary(fc.constantFrom('limit', 'offset', 'minRevision', 'x'), fc.oneof(fc.integer().map(String), text));
+  const name = fc.constantFrom('limit', 'offset', 'minRevision', 'x', 'cursor', 'type', 'appId', 'from', 'to', 'groupBy');
+  const date = fc.date({ noInvalidDate: true }).map((one) => one.toISOString());
+  const query = fc.dictionary(name, fc.oneof(fc.integer().map(String), text, date));
+  const routes = fc.constantFrom('balance', 'transactions', 'reservations', 'usage', 'explain');
   await fc.assert(
-    fc.asyncProperty(fc.constantFrom('balance', 'transactions', 'reservations'), part, query, async (route, one, asked) => {
+    fc.asyncProperty(routes, part, query, async (route, one, asked) => {
       const path = `${SERVICES}/${route}/${one}?${new URLSearchParams(asked).toString()}`;
       // Waiting for what is never there would only take time.
       if (/minRevision=\d/.test(path)) return;

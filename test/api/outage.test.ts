@@ -56,6 +56,8 @@ describe('503 store_unavailable', () => {
         `${SERVICES}/balance/outage-user`,
         `${SERVICES}/balance/outage-nobody`,
         `${SERVICES}/transactions/outage-user`,
+        `${SERVICES}/usage/outage-user`,
+        `${SERVICES}/explain/outage-user`,
         `${SERVICES}/reservations/${reservationId}`,
       ]) {
         expectUnavailable(await app.get(path));
@@ -171,6 +173,8 @@ async function blockStream(stream: string): Promise<(before?: () => Promise<void
 async function waitForBlocked(): Promise<void> {
   await vi.waitFor(
     async () => {
+      // Within a transaction the list of connections stays as it was first seen: whoever came later would be missed.
+      await database.superuser.query('select pg_stat_clear_snapshot()');
       const { rowCount } = await database.superuser.query(
         `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
       );

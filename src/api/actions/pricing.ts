@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { modeOf, priceOf } from '../../commands/catalogue.ts';
+import type { Asked } from '../../commands/price.ts';
+import type { Micro } from '../../events/amounts.ts';
+import { appOf } from '../../events/metadata.ts';
+import type { Caller } from '../access.ts';
+import { ApiError } from '../errors.ts';
+import type { ApiParts } from '../parts.ts';
+import { labelSchema, positiveAmountSchema } from '../schemas.ts';
+
+/** The app of a credential that names none. */
+const NO_APP = 'default';
+
+/** What is asked for: an amount, or an operation (so many units of it) at the catalogue's price. */
+export const chargeShape = {
+  amount: positiveAmountSchema.nullish(),
+  operation: labelSchema.nullish(),
+  quantity: z.int().min(1).max(1_000_000_000).nullish(),
+  appId: labelSchema.nullish(),
+};
+
+type ChargeBody = {
+  readonly amount?: Micro | null | undefined;
+  readonly operation?: string | null | undefined;
+  readonly quantity?: number | null | undefined;
+  readonly appId?: string | null | undefined;
+};
+
+/** With the other faults of a body, not only when there are none. */
+export const WITH_OTHERS = { when: ({ value }: { readonly value: unknown }) => isObject(value) };
+
+/** Says what is wrong with a charge's body: either an amount or an operation, and a quantity only of the latter. */
+export function checkCharge({ amount, operation, quantity }: ChargeBody, context: z.RefinementCtx): void {
+  const issue = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+  if ((amount ?? null) === null && (operation ?? null) === null) issue('amount', 'is needed where no operation is named');
+  if ((amount ?? null) !== null && (operation ?? null) !== null) issue('operation', 'must not be named beside an amount');
+  if ((quantity ?? null) !== null && (operation ?? null) === null) issue('quantity', 'is only known of an operation');
+}
+
+/**
+ * What a caller's body asks for. The price is that of the app which acts; a credential that names none, and a user, take
+ * it from the label. Throws 404 for an operation that the catalogue doesn't price for that app, and 503 where the
+ * catalogue isn't at hand.
+ */
+export function chargeFrom({ catalogue }: ApiParts, caller: Caller, body: ChargeBody): { amount: Asked; observed: boolean } {
+  const app = pricingApp(caller, body.appId ?? undefined);
+  // No label makes a user's use a thing that is only observed.
+  const isObserved = (state: ReturnType<typeof catalogue.current>) => caller.role === null && modeOf(state, app) === 'observe';
+  const { operation, quantity } = body;
+  if (operation === undefined || operation === null) {
+    return { amount: body.amount as Micro, observed: isObserved(catalogue.latest()) };
+  }
+  const current = catalogue.current();
+  const priced = priceOf(current, app, operation);
+  if (priced === undefined) {
+    throw new ApiError(404, 'operation_not_found', `The app ${app} has no operation ${operation}`, {
+      details: { app, operation },
+    });
+  }
+  const { cost, per, free, revision } = priced;
+  return { amount: { app, operation, cost, per, quantity: quantity ?? 1, revision, free }, observed: isObserved(current) };
+}
+
+function pricingApp({ actor }: Caller, label: string | undefined): string {
+  const app = appOf(actor);
+  return actor.kind === 'service' && app !== NO_APP ? app : (label ?? app);
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
