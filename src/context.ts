@@ -3,7 +3,9 @@ import { type Logger, pino } from 'pino';
 import type { Config } from './config.ts';
 import { readModelPool, SERVICE_ROLE, serviceClient, servicePool } from './database.ts';
 import { accountDecider } from './commands/account-decider.ts';
+import { catalogueDecider, type CatalogueCommands, HEAVIEST_CATALOGUE } from './commands/catalogue-decider.ts';
 import { CommandHandler } from './commands/handle.ts';
+import { CatalogueFollower } from './commands/write-path/catalogue-follower.ts';
 import { GroupCommitter } from './commands/write-path/group-committer.ts';
 import { createClock } from './events/clock.ts';
 import { SNAPSHOT_VERSION } from './events/event-types.ts';
@@ -12,6 +14,7 @@ import { createSnapshots } from './events/postgres/snapshots.ts';
 import { createPostgresStore } from './events/postgres/store.ts';
 import { createStreamLocks } from './events/postgres/stream-locks.ts';
 import { createRequestHashes } from './events/request-hash.ts';
+import { createServiceKeys } from './operational/service-keys.ts';
 import { readDatabase } from './projections/database.ts';
 import { pingQueue, type QueueConnection } from './workers/queues.ts';
 
@@ -29,20 +32,24 @@ export async function createContext(config: Config, overrides: { readonly log?: 
   const url = config.databaseUrl;
   const logPool = servicePool(url, 'log', 8);
   const lockPool = servicePool(url, 'locks', 4);
+  // Of its own, so that who makes up keys takes no connection from commands.
+  const keyPool = servicePool(url, 'keys', 2);
   const readPool = readModelPool(url, 'read', 8);
   const makeClient = () => serviceClient(url, 'listener');
   try {
     const [clock, hashes] = await Promise.all([createClock(logPool), createRequestHashes(logPool)]);
     const store = createPostgresStore({ pool: logPool, makeClient });
-    const accounts = new CommandHandler(accountDecider, {
+    const snapshots = createSnapshots(logPool, SNAPSHOT_VERSION);
+    const parts = { store, committer: new GroupCommitter(store), snapshots, locks: createStreamLocks(lockPool), clock, hashes };
+    const accounts = new CommandHandler(accountDecider, { ...parts, capacity: STATE_CAPACITY });
+    // Snapshots are kept by the name of their stream, and no account's is the catalogue's.
+    const catalogueHandler = new CommandHandler(catalogueDecider, { ...parts, capacity: HEAVIEST_CATALOGUE });
+    const catalogue = new CatalogueFollower({
       store,
-      committer: new GroupCommitter(store),
-      snapshots: createSnapshots(logPool, SNAPSHOT_VERSION),
-      locks: createStreamLocks(lockPool),
-      clock,
-      hashes,
-      capacity: STATE_CAPACITY,
+      snapshots,
+      onLost: (error) => log.error({ err: error }, 'the catalogue cannot be read'),
     });
+    await catalogue.start();
     const db = readDatabase(readPool);
     const queue: QueueConnection =
       config.redisUrl === undefined ? { kind: 'postgres', url, role: SERVICE_ROLE } : { kind: 'redis', url: config.redisUrl };
@@ -52,21 +59,35 @@ export async function createContext(config: Config, overrides: { readonly log?: 
       store,
       clock,
       accounts,
+      catalogue,
+      catalogueCommands: seenAtOnce(catalogueHandler, catalogue),
       personal: createPersonal(logPool),
+      serviceKeys: createServiceKeys(keyPool),
       db,
       queue,
       pingQueue: () => pingQueue(queue, readPool),
       makeClient,
       async close() {
-        await accounts.close();
+        await Promise.all([accounts.close(), catalogueHandler.close(), catalogue.close()]);
         clock.close();
-        await Promise.all([db.destroy(), logPool.end(), lockPool.end()]);
+        await Promise.all([db.destroy(), logPool.end(), lockPool.end(), keyPool.end()]);
       },
     };
   } catch (error) {
-    await Promise.all([logPool.end(), lockPool.end(), readPool.end()]);
+    await Promise.all([logPool.end(), lockPool.end(), keyPool.end(), readPool.end()]);
     throw isNotMigrated(error) ? new Error('the database is not migrated: run `npm run migrate`', { cause: error }) : error;
   }
+}
+
+/** Commands of the catalogue after whose answer this process knows what they have changed. */
+function seenAtOnce(commands: CatalogueCommands, catalogue: CatalogueFollower): CatalogueCommands {
+  return {
+    async execute(envelope) {
+      const outcome = await commands.execute(envelope);
+      if (outcome.kind !== 'rejected') await catalogue.refresh();
+      return outcome;
+    },
+  };
 }
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html: a table, or a schema, that isn't there. */

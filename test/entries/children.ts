@@ -89,8 +89,9 @@ function cleanEnv(): NodeJS.ProcessEnv {
     'MANA_SERVICE_KEY',
   ];
   const others = ['BASE_URL', 'LOG_LEVEL', 'SIGNUP_GRANT', 'DATA_DIR', 'NODE_OPTIONS', 'NODE_ENV'];
+  const limits = ['CORS_ORIGINS', 'TRUST_PROXY', 'RATE_LIMIT', 'RATE_LIMIT_USER', 'RATE_LIMIT_SERVICE', 'RATE_LIMIT_ADDRESS'];
   return Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => ![...ours, ...others].includes(name) && !name.startsWith('VITEST')),
+    Object.entries(process.env).filter(([name]) => ![...ours, ...others, ...limits].includes(name) && !name.startsWith('VITEST')),
   );
 }
 
