@@ -13,7 +13,7 @@ import { explainRoutes } from './explain-routes.ts';
 import { grantRoutes } from './grant-routes.ts';
 import { measureRequests } from './metrics.ts';
 import { operationsRoutes } from './operations-routes.ts';
-import type { ApiParts } from './parts.ts';
+import type { ApiParts, Routes } from './parts.ts';
 import { privacyRoutes } from './privacy-routes.ts';
 import { type RateLimits, registerRateLimits } from './rate-limits.ts';
 import { refundRoutes } from './refund-routes.ts';
@@ -28,6 +28,22 @@ import { validateRoutes } from './validate-routes.ts';
 const BODY_LIMIT = 256 * 1024;
 const DOCS = '/docs';
 const CORRELATION_ID = /^[\x21-\x7e]{1,128}$/;
+
+/** Every route below /api/v1, group by group. */
+const ROUTES: readonly Routes[] = [
+  balanceRoutes,
+  validateRoutes,
+  useRoutes,
+  transactionRoutes,
+  usageRoutes,
+  explainRoutes,
+  reservationRoutes,
+  grantRoutes,
+  refundRoutes,
+  batchRoutes,
+  privacyRoutes,
+  catalogueRoutes,
+];
 
 export type AppOptions = {
   readonly auth: AuthOptions;
@@ -80,24 +96,7 @@ export async function buildApp(parts: ApiParts, options: AppOptions): Promise<Fa
     done(isTooDeep(request.body) ? invalid([fault]) : undefined);
   });
 
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'mana-credits',
-        version: '1.0.0',
-        description: 'An event-sourced credit ledger. Amounts are credits with at most 6 decimals.',
-      },
-      servers: [{ url: options.baseUrl }],
-      components: {
-        securitySchemes: {
-          user: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
-          service: { type: 'apiKey', in: 'header', name: 'X-Service-Key' },
-        },
-      },
-    },
-    transform: jsonSchemaTransform,
-  });
+  await registerDescription(app, options.baseUrl);
   await registerBrowserRules(app, { corsOrigins: options.corsOrigins, pagesBelow: DOCS });
   await registerAuth(app, options.auth);
   if (options.rateLimits !== undefined) await registerRateLimits(app, options.rateLimits);
@@ -108,21 +107,30 @@ export async function buildApp(parts: ApiParts, options: AppOptions): Promise<Fa
   });
   await app.register(swaggerUi, { routePrefix: DOCS });
   await app.register(operationsRoutes(parts));
-  for (const routes of [
-    balanceRoutes,
-    validateRoutes,
-    useRoutes,
-    transactionRoutes,
-    usageRoutes,
-    explainRoutes,
-    reservationRoutes,
-    grantRoutes,
-    refundRoutes,
-    batchRoutes,
-    privacyRoutes,
-    catalogueRoutes,
-  ]) {
+  for (const routes of ROUTES) {
     await app.register(routes(parts), { prefix: '/api/v1' });
   }
   return app;
+}
+
+/** What OpenAPI says of all routes; each adds its own schemas. */
+async function registerDescription(app: FastifyInstance, baseUrl: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'mana-credits',
+        version: '1.0.0',
+        description: 'An event-sourced credit ledger. Amounts are credits with at most 6 decimals.',
+      },
+      servers: [{ url: baseUrl }],
+      components: {
+        securitySchemes: {
+          user: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+          service: { type: 'apiKey', in: 'header', name: 'X-Service-Key' },
+        },
+      },
+    },
+    transform: jsonSchemaTransform,
+  });
 }
