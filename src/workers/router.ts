@@ -26,7 +26,7 @@ const ROUND = 30;
 /** Where so many events came in a round, the next one is longer: batches get dearer to send than to wait for. */
 const MANY = 100;
 const LONG_ROUND = 300;
-const CHECK_EVERY = 100;
+const CHECK_EVERY = 200;
 const SIGNAL_AGAIN = 2_000;
 /** In ms: parked streams are tried again now and then, since a newer process may know their events. */
 const TRY_PARKED = 60_000;
