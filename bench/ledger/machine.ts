@@ -19,7 +19,8 @@ export async function describeMachine(databaseUrl: string): Promise<Readonly<Rec
   const machine = {
     processor: `${cpus()[0]?.model ?? 'unknown'}, ${availableParallelism()} cores`,
     memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
-    system: `${osType()} ${release()}`,
+    // The version alone: what follows names the machine's maker.
+    system: `${osType()} ${release().split('-')[0]}`,
     node: process.version,
     Postgres: `${await show('server_version')}, embedded, on the same machine`,
     durability: `fsync ${await show('fsync')}, synchronous_commit ${await show('synchronous_commit')}`,

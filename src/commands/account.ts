@@ -37,9 +37,9 @@ export type Hold = {
   readonly appId: string | null;
   readonly expiresAt: number;
   /** What was asked for and not covered, for an app that is only observed. */
-  readonly uncovered?: Micro;
-  readonly price?: Price;
-  readonly free?: FreeUnits;
+  readonly uncovered?: Micro | undefined;
+  readonly price?: Price | undefined;
+  readonly free?: FreeUnits | undefined;
 };
 
 export const initialAccount: Account = { status: 'unopened' };
@@ -80,9 +80,10 @@ export function holdsAfter(
 ): readonly Hold[] {
   switch (event.type) {
     case 'CreditsReserved': {
-      const { amount, lots, operation, appId, expiresAt, uncovered, price, free } = event.data;
-      const more = { ...(uncovered !== undefined && { uncovered }), ...(price && { price }), ...(free && { free }) };
-      return [...holds, { ...made, amount, lots, operation, appId, expiresAt: Date.parse(expiresAt), ...more }];
+      const { amount, lots, operation, appId, uncovered, price, free } = event.data;
+      const { revision, app } = made;
+      const expiresAt = Date.parse(event.data.expiresAt);
+      return [...holds, { revision, app, amount, lots, operation, appId, expiresAt, uncovered, price, free }];
     }
     case 'CreditsConsumed':
     case 'ReservationReleased': {

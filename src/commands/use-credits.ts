@@ -36,16 +36,16 @@ export function decideUseCredits(command: UseCredits, account: Account, { now }:
     data: {
       amount,
       appId,
-      ...(free && { free }),
+      free,
       fromAvailable: cover(open.lots, amount),
       fromHold: [],
       lapsed: [],
       operation,
       personal,
-      ...(price && { price }),
+      price,
       reservation: null,
       returned: [],
-      ...(amount < asked && { uncovered: minus(asked, amount) }),
+      uncovered: amount < asked ? minus(asked, amount) : undefined,
     },
   });
   const first: Decided<AccountEvent>[] = account.status === 'unopened' ? [opened.event] : [];

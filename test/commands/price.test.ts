@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { initialAccount, MAX_FREE, type OpenAccount } from '../../src/commands/account.ts';
-import { opening } from '../../src/commands/balances.ts';
+import { type Account, evolve, initialAccount, MAX_FREE, type OpenAccount } from '../../src/commands/account.ts';
+import { opening, withBalances } from '../../src/commands/balances.ts';
 import { chargeOf, freeUsesLeft, type PricedUse } from '../../src/commands/price.ts';
+import { decideUseCredits } from '../../src/commands/use-credits.ts';
 import type { FreeUnits } from '../../src/events/account-events.ts';
 import { type Micro, micro, ZERO } from '../../src/events/amounts.ts';
 import { consumed, credits, granted, iso, minute, opened, released, reserved, START } from '../support/account-samples.ts';
@@ -253,14 +254,23 @@ describe('an app that is only observed', () => {
 // Prices of a hundredth, a tenth and a half, a million times: no fraction is lost.
 test('a million operations at 0.02, 0.1 and 0.5 end exactly where arithmetic says', () => {
   const costs = [micro(20_000), micro(100_000), micro(500_000)];
-  let spent = 0n;
-  const { account } = opening();
+  const actor = { kind: 'service', app: 'picture', key: 'k1' } as const;
+  const { account: empty } = opening();
+  const context = { now: START, stream: 'account-u1', actor, app: 'picture', revision: 0 };
+  let account: Account = evolve(empty, {
+    ...withBalances(empty, granted({ amount: credits(1_000_000) })),
+    revision: 1,
+    metadata: { actor },
+  });
   for (let index = 0; index < 1_000_000; index += 1) {
     const cost = costs[index % 3] as Micro;
-    const charged = chargeOf({ ...PICTURE, cost, free: null }, account, START);
-    if ('code' in charged) throw new Error(charged.code);
-    spent += BigInt(charged.amount);
+    const decision = decideUseCredits(draw({ ...PICTURE, cost, free: null }), account, context);
+    if (decision.kind !== 'append') throw new Error(decision.kind);
+    for (const event of decision.events) account = evolve(account, { ...event, revision: index + 2, metadata: { actor } });
   }
   // 333,334 × 0.02 + 333,333 × 0.1 + 333,333 × 0.5 credits.
-  expect(spent).toBe(333_334n * 20_000n + 333_333n * 100_000n + 333_333n * 500_000n);
+  const spent = 333_334 * 20_000 + 333_333 * 100_000 + 333_333 * 500_000;
+  expect(account).toMatchObject({
+    balances: { spent, available: credits(1_000_000) - spent, reserved: 0, earned: credits(1_000_000) },
+  });
 });
