@@ -15,6 +15,9 @@ export const SCOPES = [
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
+/** The key of old, as events name it. No key from the table can have this name. */
+export const LEGACY_KEY_NAME = 'MANA_SERVICE_KEY';
+
 /** What a user may be, as their token's claim `role` says. */
 export const ROLES = ['user', 'support', 'finance', 'admin'] as const;
 export type Role = (typeof ROLES)[number];

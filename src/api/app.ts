@@ -18,7 +18,7 @@ import { privacyRoutes } from './privacy-routes.ts';
 import { type RateLimits, registerRateLimits } from './rate-limits.ts';
 import { refundRoutes } from './refund-routes.ts';
 import { reservationRoutes } from './reservation-routes.ts';
-import { DEEPEST, isTooDeep } from './schemas.ts';
+import { faultOfBody } from './schemas.ts';
 import { transactionRoutes } from './transaction-routes.ts';
 import { usageRoutes } from './usage-routes.ts';
 import { useRoutes } from './use-routes.ts';
@@ -92,8 +92,8 @@ export async function buildApp(parts: ApiParts, options: AppOptions): Promise<Fa
   });
   app.addHook('preValidation', (request, _, done) => {
     request.supplied = request.body;
-    const fault = { path: 'body', message: `must not nest deeper than ${DEEPEST} levels` };
-    done(isTooDeep(request.body) ? invalid([fault]) : undefined);
+    const fault = faultOfBody(request.body);
+    done(fault === undefined ? undefined : invalid([fault]));
   });
 
   await registerDescription(app, options.baseUrl);

@@ -100,7 +100,7 @@ async function runForRequest<State, Event extends LedgerEvent>(
 ): Promise<Exclude<Outcome<State, Event>, { kind: 'rejected' }>> {
   const { caller } = request;
   if (caller === null) throw new ApiError(401, 'unauthorized', 'It is not known who calls');
-  if (HEADER_TEXT.test(key.value)) void reply.header('idempotency-key', key.value);
+  sayKey(reply, key);
   const bytes = Number(request.headers['content-length'] ?? 0);
   const outcome = await run({ caller, correlationId: request.id, bytes }, key);
   if (outcome.kind === 'rejected') throw errorOfRejection(outcome.rejection);
@@ -109,6 +109,11 @@ async function runForRequest<State, Event extends LedgerEvent>(
   void reply.header('x-ledger-revision', revisionToken(revision === NO_STREAM ? [] : [[stream, revision]]));
   if (outcome.kind === 'accepted' && outcome.replayed) void reply.header('idempotency-replayed', 'true');
   return outcome;
+}
+
+/** Says under which key a command ran, where a header can hold it. */
+export function sayKey(reply: FastifyReply, { value }: Key): void {
+  if (HEADER_TEXT.test(value)) void reply.header('idempotency-key', value);
 }
 
 /** The revision up to which an answer speaks. */

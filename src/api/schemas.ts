@@ -66,10 +66,30 @@ function holdsUnstorable(value: unknown): boolean {
   return Object.entries(value).some(([key, member]) => UNSTORABLE.test(key) || holdsUnstorable(member));
 }
 
-export const DEEPEST = 32;
+const DEEPEST = 32;
 
-/** Whether a body nests deeper than anybody needs: who folds it must not run out of stack. */
-export function isTooDeep(value: unknown, levels = DEEPEST): boolean {
+/**
+ * What is wrong with a body whatever its route: one that nests deeper than anybody needs, whom who folds it would run out
+ * of stack for, and a number that JSON can write but no number can be (1e400).
+ */
+export function faultOfBody(body: unknown): { readonly path: string; readonly message: string } | undefined {
+  if (isTooDeep(body)) return { path: 'body', message: `must not nest deeper than ${DEEPEST} levels` };
+  if (isFinite(body)) return undefined;
+  return { path: pathOfInfinite(body).join('.') || 'body', message: 'must not be a number beyond what a double can be' };
+}
+
+function isFinite(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  return value === null || typeof value !== 'object' || Object.values(value).every(isFinite);
+}
+
+function pathOfInfinite(value: unknown): readonly string[] {
+  if (value === null || typeof value !== 'object') return [];
+  const found = Object.entries(value).find(([, member]) => !isFinite(member));
+  return found === undefined ? [] : [found[0], ...pathOfInfinite(found[1])];
+}
+
+function isTooDeep(value: unknown, levels = DEEPEST): boolean {
   if (value === null || typeof value !== 'object') return false;
   return levels === 0 || Object.values(value).some((member) => isTooDeep(member, levels - 1));
 }

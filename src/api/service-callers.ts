@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { OverloadedError } from '../commands/write-path/envelope.ts';
 import { StoreUnavailableError } from '../events/store.ts';
 import { keyDigest, keyIdOf, type ServiceKey, type ServiceKeys } from '../operational/service-keys.ts';
-import { type Caller, type Scope, SCOPES } from './access.ts';
+import { type Caller, LEGACY_KEY_NAME, type Scope, SCOPES } from './access.ts';
 import { ApiError, invalid } from './errors.ts';
 
 /** In ms: how old what is known of a key may be. A key that was revoked is good for so long at the most. */
@@ -18,9 +18,6 @@ const KNOWN_STRANGERS = 1_000;
 const READ_AT_ONCE = 100;
 /** How many names of apps are kept at hand for the key that may give itself any. */
 const KNOWN_APPS = 1_000;
-
-/** The key of old, as events name it. No key from the table can have this name. */
-export const LEGACY_KEY_NAME = 'MANA_SERVICE_KEY';
 
 /** The app of the key of old where it names none. */
 const DEFAULT_APP = 'default';

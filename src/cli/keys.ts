@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import pg from 'pg';
-import { SCOPES } from '../api/access.ts';
-import { appIdSchema, LEGACY_KEY_NAME } from '../api/service-callers.ts';
+import { LEGACY_KEY_NAME, SCOPES } from '../api/access.ts';
+import { appIdSchema } from '../api/service-callers.ts';
 import { ConfigError, readConfig } from '../config.ts';
 import { createKey, type ListedKey, listKeys, revokeKeys, rotateKey } from '../operational/service-keys.ts';
 import { runEntry } from '../shutdown.ts';

@@ -35,7 +35,9 @@ export function decideAtomic(
     const revision = context.revision + events.length;
     const decision = decideOne(command, account, facts, { ...context, revision });
     if (decision.kind === 'reject') {
-      return { ...decision, rejection: { code: 'batch_refused', index, rejection: decision.rejection } };
+      // What a command before it would do may have been done already, which leaves it more room than it seems.
+      const unless = [...(decision.unless ?? []), ...events.flatMap(({ claims = [] }) => claims)];
+      return { kind: 'reject', rejection: { code: 'batch_refused', index, rejection: decision.rejection }, unless };
     }
     if (decision.kind !== 'append') continue;
     for (const event of decision.events) {

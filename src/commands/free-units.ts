@@ -36,7 +36,8 @@ export function freeUsedAfter(freeUsed: readonly FreeUnits[], event: AboutLots):
 
 function taken(freeUsed: readonly FreeUnits[], free: FreeUnits | undefined): readonly FreeUnits[] {
   if (free === undefined || free.units === 0) return freeUsed;
-  return [...freeUsed.filter((one) => !isSame(one, free)), { ...free, units: usedIn(freeUsed, free) + free.units }];
+  const others = freeUsed.filter((one) => !isSame(one, free) && !isOver(one, free));
+  return [...others, { ...free, units: usedIn(freeUsed, free) + free.units }];
 }
 
 function givenBack(freeUsed: readonly FreeUnits[], free: FreeUnits | undefined): readonly FreeUnits[] {
@@ -45,6 +46,11 @@ function givenBack(freeUsed: readonly FreeUnits[], free: FreeUnits | undefined):
   return freeUsed.map((one) =>
     isSame(one, free) && one.key === free.key ? { ...one, units: Math.max(one.units - free.units, 0) } : one,
   );
+}
+
+/** Whether a period lies before another of its kind: time never goes back within an account. */
+export function isOver(one: Period, now: Period): boolean {
+  return one.period === now.period && one.key < now.key;
 }
 
 function isSame(a: Period, b: Period): boolean {

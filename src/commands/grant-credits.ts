@@ -20,6 +20,9 @@ export type GrantCredits = {
   readonly personal: string | null;
 };
 
+/** The last moment that ISO 8601 writes with four digits of a year, in ms since 1970: events hold no other. */
+const LATEST = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
 /** Refuses an end in the past, a total above the ledger's bound, and more than MAX_LOTS open lots, unless it was given before. */
 export function decideGrantCredits(
   command: GrantCredits,
@@ -49,6 +52,9 @@ export function decideGrantCredits(
 function refusalOf({ amount, expiresAt }: GrantCredits, { balances, lots }: OpenAccount, now: number) {
   if (expiresAt !== null && expiresAt <= now) {
     return reject({ code: 'invalid', path: 'expiresAt', message: 'must lie in the future' });
+  }
+  if (expiresAt !== null && expiresAt > LATEST) {
+    return reject({ code: 'invalid', path: 'expiresAt', message: 'must lie before the year 10000' });
   }
   const { available, reserved, earned } = balances;
   if (!withinTotal(earned, amount)) return tooHigh('totalEarned');

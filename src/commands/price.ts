@@ -1,7 +1,7 @@
 import type { FreeUnits, Price } from '../events/account-events.ts';
 import { costOf, MAX_AMOUNT, type Micro, wholeBundles } from '../events/amounts.ts';
 import { MAX_FREE, type OpenAccount } from './account.ts';
-import { usedIn } from './free-units.ts';
+import { isOver, usedIn } from './free-units.ts';
 import type { Rejection } from './rejection.ts';
 
 /** So many units of an operation at the price in force: what is charged is decided on the account's own state. */
@@ -10,24 +10,28 @@ export type PricedUse = Price & {
   readonly free: { readonly uses: number; readonly period: FreeUnits['period'] } | null;
 };
 
+/** An operation that nobody priced for an app: refused, but only after a look whether its key was used before. */
+type UnpricedUse = { readonly unpriced: true; readonly app: string; readonly operation: string };
+
 /** What a command asks for: an amount in micro-credits, or an operation by its price. */
-export type Asked = Micro | PricedUse;
+export type Asked = Micro | PricedUse | UnpricedUse;
 
 /** What is charged, in micro-credits, at which price, and what of it a free allowance covers. */
 export type Charge = { readonly amount: Micro; readonly price?: Price; readonly free?: FreeUnits };
 
 /**
  * What a command is charged on an account at a time (ms since 1970): units within the free allowance cost nothing, the
- * others `cost` for each `per`, rounded up to the micro-credit. Refuses an amount above MAX_AMOUNT, and more operations
- * with a free allowance than an account keeps count of.
+ * others `cost` for each `per`, rounded up to the micro-credit. Refuses an operation without a price, an amount above
+ * MAX_AMOUNT, and more operations with a free allowance than an account keeps count of.
  */
 export function chargeOf(asked: Asked, account: OpenAccount, now: number): Charge | Rejection {
   if (typeof asked === 'number') return { amount: asked };
+  if ('unpriced' in asked) return { code: 'operation_not_found', app: asked.app, operation: asked.operation };
   const { app, cost, operation, per, quantity, revision } = asked;
   const free = freeUnits(asked, account, now);
   const amount = costOf(cost, quantity - (free?.units ?? 0), per);
   if (amount === undefined) return { code: 'limit_exceeded', limit: 'amount', maximum: MAX_AMOUNT };
-  if (free !== undefined && isNew(account, free) && account.freeUsed.length >= MAX_FREE) {
+  if (free !== undefined && isNew(account, free) && account.freeUsed.filter((one) => !isOver(one, free)).length >= MAX_FREE) {
     return { code: 'limit_exceeded', limit: 'freeOperations', maximum: MAX_FREE };
   }
   return { amount, price: { app, cost, operation, per, quantity, revision }, ...(free && { free }) };

@@ -32,7 +32,7 @@ const versions: { readonly [type: string]: number } = {
 };
 
 /** Raised with every change to `evolve` or an upcaster: a snapshot of another version is not believed. */
-export const SNAPSHOT_VERSION = 3;
+export const SNAPSHOT_VERSION = 4;
 
 const schemas: { readonly [type: string]: z.ZodType } = { ...accountSchemas, ...catalogueSchemas };
 

@@ -213,6 +213,16 @@ describe('with atomic', () => {
     expect(body).toMatchObject({ error: 'validation_failed', details: [{ path }] });
   });
 
+  it('does it under a key that no header can hold, too', async () => {
+    await giveCredits(service.app(), 'key', 10);
+    const more = { atomic: true, idempotencyKey: 'ключ\nkey' };
+    const commands = [{ type: 'use', userId: 'key', amount: 1 }];
+    const first = await batch(commands, more);
+    expect(first).toMatchObject({ status: 200, results: [{ status: 200 }] });
+    expect((await batch(commands, more)).results).toEqual(first.results);
+    expect(await balanceOf('key')).toBe(9);
+  });
+
   it('is one among parallel repeats', async () => {
     await giveCredits(service.app(), 'race', 10);
     const commands = [

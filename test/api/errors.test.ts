@@ -37,6 +37,17 @@ function expectFaults(answer: Answer, paths: readonly string[]): void {
 }
 
 describe('400 validation_failed', () => {
+  it('refuses a number that no double can be, known or not', async () => {
+    const texts = { 'metadata.x': '"metadata":{"x":1e400}', 'unknown.1': '"unknown":[1,-1e400]' };
+    for (const [path, text] of Object.entries(texts)) {
+      const body = `{"userId":"u","amount":1,${text}}`;
+      const answer = await service
+        .app()
+        .send('POST', '/api/v1/internal/credits/use', body, { 'content-type': 'application/json' });
+      expect(answer).toMatchObject({ status: 400, body: { error: 'validation_failed', details: [{ path }] } });
+    }
+  });
+
   it('names every fault of a body', async () => {
     expectFaults(await post('reserve', { userId: '', amount: -1, reason: 7, appId: '', ttlSeconds: 0.5, metadata: [] }), [
       'userId',

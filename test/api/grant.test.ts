@@ -48,6 +48,13 @@ describe('POST /internal/credits/grant', () => {
     }
   });
 
+  it('refuses an end that events could not be read back with', async () => {
+    const body = { userId: 'grant-far', amount: 1, reason: 'far', referenceId: 'f1' };
+    const far = await grant({ ...body, expiresAt: '9999-12-31T23:59:59-01:00' });
+    expect(far).toMatchObject({ status: 400, body: { details: [{ path: 'expiresAt' }] } });
+    granted(await grant({ ...body, expiresAt: '9999-12-31T23:59:59Z' }));
+  });
+
   it('gives once to many who ask at the same time', async () => {
     const body = { userId: 'grant-race', amount: 10, reason: 'beta', referenceId: 'wave-1' };
     const answers = await Promise.all(Array.from({ length: 16 }, (_, index) => grant(body, `app-${index}`)));

@@ -94,6 +94,21 @@ describe('an operation with three free uses', () => {
     expect((granted(await draw('repeat', { operation: 'sketch' })).body as { creditsUsed: number }).creditsUsed).toBe(20);
   });
 
+  it('answers a repeated key as at first, though nobody prices it any more', async () => {
+    await change({ type: 'PriceOperation', ...IMAGE, operation: 'gone', free: null });
+    await giveCredits(service.app(), 'retired', 100);
+    const reserve = { userId: 'retired', operation: 'gone', idempotencyKey: 'r' };
+    const atomic = { atomic: true, idempotencyKey: 'a', commands: [{ type: 'use', userId: 'retired', operation: 'gone' }] };
+    const used = granted(await draw('retired', { operation: 'gone', idempotencyKey: 'u' }));
+    const held = granted(await picture().post(`${SERVICES}/reserve`, reserve));
+    const batch = granted(await picture().post(`${SERVICES}/batch`, atomic));
+    await change({ type: 'RetireOperation', app: 'picture', operation: 'gone' });
+    expect((await draw('retired', { operation: 'gone', idempotencyKey: 'u' })).body).toEqual(used.body);
+    expect((await picture().post(`${SERVICES}/reserve`, reserve)).body).toEqual(held.body);
+    expect((await picture().post(`${SERVICES}/batch`, atomic)).body).toEqual(batch.body);
+    expect(await draw('retired', { operation: 'gone' })).toMatchObject({ status: 404, body: { error: 'operation_not_found' } });
+  });
+
   it('is told by validate, which takes nothing', async () => {
     await giveCredits(service.app(), 'asks', 5);
     const validate = (operation: string) => picture().post(`${SERVICES}/validate`, { userId: 'asks', operation });

@@ -5,6 +5,8 @@ import { opening, withBalances } from '../../src/commands/balances.ts';
 import { chargeOf, freeUsesLeft, type PricedUse } from '../../src/commands/price.ts';
 import { decideUseCredits } from '../../src/commands/use-credits.ts';
 import type { FreeUnits } from '../../src/events/account-events.ts';
+import type { AboutLots } from '../../src/events/lot-changes.ts';
+import { freeUsedAfter } from '../../src/commands/free-units.ts';
 import { type Micro, micro, ZERO } from '../../src/events/amounts.ts';
 import { consumed, credits, granted, iso, minute, opened, released, reserved, START } from '../support/account-samples.ts';
 import { given } from '../support/given.ts';
@@ -185,6 +187,17 @@ describe('a free allowance', () => {
     expect(chargeOf(THREE_FREE, crowded, START)).toEqual({ code: 'limit_exceeded', limit: 'freeOperations', maximum: MAX_FREE });
     expect(chargeOf({ ...THREE_FREE, operation: 'o7' }, crowded, START)).toMatchObject({ amount: 0 });
     expect(initialAccount).toEqual({ status: 'unopened' });
+  });
+
+  test('of days that are over takes no room', () => {
+    const { account } = opening();
+    const day = (operation: string, key: string) => ({ ...freeUse(2), operation, period: 'day' as const, key });
+    const freeUsed = Array.from({ length: MAX_FREE }, (_, index) => day(`o${index}`, '2026-11-01'));
+    const today: PricedUse = { ...PICTURE, free: { uses: 3, period: 'day' } };
+    const charged = chargeOf(today, { ...account, freeUsed }, START);
+    expect(charged).toMatchObject({ amount: 0, free: { key: '2026-11-02', units: 1 } });
+    const event = { type: 'CreditsReserved', data: { free: day('image', '2026-11-02') } };
+    expect(freeUsedAfter(freeUsed, event as AboutLots)).toEqual([day('image', '2026-11-02')]);
   });
 
   test('of bundles says how many whole uses are left', () => {

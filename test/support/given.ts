@@ -7,7 +7,7 @@ import type { Rejection } from '../../src/commands/rejection.ts';
 import { type AccountEvent, accountStream, type Balances } from '../../src/events/account-events.ts';
 import { ZERO } from '../../src/events/amounts.ts';
 import { NO_HASH, seal } from '../../src/events/chain.ts';
-import type { Recorded } from '../../src/events/event-types.ts';
+import { readEvent, type Recorded, schemaVersion } from '../../src/events/event-types.ts';
 import type { Actor, Metadata } from '../../src/events/metadata.ts';
 import { iso, type Sample, START } from './account-samples.ts';
 import { expectSound } from './sound-event.ts';
@@ -91,10 +91,13 @@ class History {
       idempotencyKey: null,
       prevHash: last?.hash.toString('base64url') ?? NO_HASH,
       requestHash: null,
-      schema: 1,
+      schema: schemaVersion(type),
     };
     const revision = this.events.length;
-    const { id, hash } = seal({ stream: STREAM, revision, type, data, metadata });
+    const sealed = seal({ stream: STREAM, revision, type, data, metadata });
+    // What can't be read back would be lost with the account.
+    readEvent(sealed);
+    const { id, hash } = sealed;
     const event = { stream: STREAM, revision, id, hash, type, data, metadata } as Recorded<AccountEvent>;
     const before = balancesOf(this.account);
     this.account = accountDecider.evolve(this.account, event);

@@ -3,8 +3,7 @@ import { modeOf, priceOf } from '../../commands/catalogue.ts';
 import type { Asked } from '../../commands/price.ts';
 import type { Micro } from '../../events/amounts.ts';
 import { appOf } from '../../events/metadata.ts';
-import type { Caller } from '../access.ts';
-import { ApiError } from '../errors.ts';
+import { type Caller, LEGACY_KEY_NAME } from '../access.ts';
 import type { ApiParts } from '../parts.ts';
 import { labelSchema, positiveAmountSchema } from '../schemas.ts';
 
@@ -39,8 +38,8 @@ export function checkCharge({ amount, operation, quantity }: ChargeBody, context
 
 /**
  * What a caller's body asks for. The price is that of the app which acts; a credential that names none, and a user, take
- * it from the label. Throws 404 for an operation that the catalogue doesn't price for that app, and 503 where the
- * catalogue isn't at hand.
+ * it from the label. An operation that the catalogue doesn't price for that app is refused by the account: only it knows
+ * whether the key was used while there was a price. Throws 503 where the catalogue isn't at hand.
  */
 export function chargeFrom({ catalogue }: ApiParts, caller: Caller, body: ChargeBody): { amount: Asked; observed: boolean } {
   const app = pricingApp(caller, body.appId ?? undefined);
@@ -52,18 +51,16 @@ export function chargeFrom({ catalogue }: ApiParts, caller: Caller, body: Charge
   }
   const current = catalogue.current();
   const priced = priceOf(current, app, operation);
-  if (priced === undefined) {
-    throw new ApiError(404, 'operation_not_found', `The app ${app} has no operation ${operation}`, {
-      details: { app, operation },
-    });
-  }
+  if (priced === undefined) return { amount: { unpriced: true, app, operation }, observed: false };
   const { cost, per, free, revision } = priced;
   return { amount: { app, operation, cost, per, quantity: quantity ?? 1, revision, free }, observed: isObserved(current) };
 }
 
 function pricingApp({ actor }: Caller, label: string | undefined): string {
   const app = appOf(actor);
-  return actor.kind === 'service' && app !== NO_APP ? app : (label ?? app);
+  // The key of old may name any app; a key with an app of its own may not take another's by a label.
+  const isOfOld = actor.kind === 'service' && actor.key === LEGACY_KEY_NAME && app === NO_APP;
+  return isOfOld || actor.kind === 'user' ? (label ?? app) : app;
 }
 
 function isObject(value: unknown): boolean {

@@ -7,7 +7,7 @@ import type { Caller } from '../access.ts';
 import { ApiError, errorAnswer, errorOfRejection, invalid } from '../errors.ts';
 import { type ApiParts, reading } from '../parts.ts';
 import { revisionToken } from '../revisions.ts';
-import { type Answered, execute, keyOf, revisionOf } from '../run-command.ts';
+import { type Answered, execute, keyOf, revisionOf, sayKey } from '../run-command.ts';
 import type { Result } from './each.ts';
 import { type Item, prepareItem, type Ready } from './items.ts';
 
@@ -40,8 +40,8 @@ export async function runAtomic(
   checkNamedOnce(commands);
 
   const { userId } = first;
-  const calling = { caller, correlationId: request.id };
-  void reply.header('idempotency-key', key.value);
+  const calling = { caller, correlationId: request.id, bytes: Number(request.headers['content-length'] ?? 0) };
+  sayKey(reply, key);
   const outcome = await execute(parts.accounts, calling, { userId, command: { type: 'Atomic', commands } }, key);
   if (outcome.kind === 'rejected') {
     const { rejection } = outcome;

@@ -31,12 +31,13 @@ export async function runEach(parts: ApiParts, calling: Calling, items: readonly
         .catch((error: unknown) => failed(error, calling)),
     ),
   );
-  // The request stands in memory once, so its first command answers for its bytes.
+  // The request stands in memory once, so the first command that runs answers for its bytes.
   const others = { ...calling, bytes: 0 };
+  const first = prepared.findIndex((one) => !('status' in one));
   // Handed over in order and all at once, so that an account's commands stand in its mailbox as they stand here.
   return Promise.all(
     prepared.map(async (one, index) =>
-      'status' in one ? one : runOne(parts, index === 0 ? calling : others, one.ready, one.key),
+      'status' in one ? one : runOne(parts, index === first ? calling : others, one.ready, one.key),
     ),
   );
 }
