@@ -7,7 +7,7 @@ import { type Account, MAX_LOTS, type OpenAccount } from './account.ts';
 import { tooHigh, withBalances, withinTotal } from './balances.ts';
 import { type Context, type Decision, type Facts, reject } from './decider.ts';
 import { standingOfGrant } from './grant-standing.ts';
-import { hasEnded, sumByLot } from './lots.ts';
+import { FRESH_FOR, hasEnded, sumByLot } from './lots.ts';
 
 /** Gives back what a consumption took, wholly or in part: the work that it paid for failed. */
 export type RefundConsumption = {
@@ -20,8 +20,7 @@ export type RefundConsumption = {
   readonly personal: string | null;
 };
 
-/** What came back of what has ended or was revoked meanwhile: how long it lasts, in ms, and when it is spent. */
-const FRESH_LASTS = 30 * 24 * 60 * 60 * 1_000;
+/** When what came back of what has ended or was revoked meanwhile is spent. */
 const FRESH_PRIORITY = 50;
 
 /** A consumption, and what of it came back so far, in micro-credits; undefined where none was ever refunded. */
@@ -70,7 +69,7 @@ export function decideRefundConsumption(
   if (more > 0 && !isPaid && account.lots.length + more > MAX_LOTS) {
     return reject({ code: 'limit_exceeded', limit: 'openLots', maximum: MAX_LOTS });
   }
-  const expiresAt = new Date(now + FRESH_LASTS).toISOString();
+  const expiresAt = new Date(now + FRESH_FOR).toISOString();
   const event = withBalances(
     account,
     {
