@@ -32,6 +32,21 @@ const environment = z.object({
     .string()
     .regex(/^rediss?:\/\//, 'must begin with redis:// or rediss://')
     .optional(),
+  /** What begins the names of the queue's keys in Redis: ledgers that share a server need different ones. */
+  REDIS_PREFIX: z
+    .string()
+    .regex(/^[\w.{}:-]+$/, 'must be letters, digits and any of _ . : - { }')
+    .default('mana-credits'),
+  /** A KurrentDB or EventStoreDB that keeps the log; Postgres keeps the rest. */
+  EVENTSTORE_URL: z
+    .string()
+    .regex(/^esdb(\+discover)?:\/\//, 'must begin with esdb:// or esdb+discover://')
+    .optional(),
+  /** What begins the names of the ledger's streams there: ledgers that share a server need different ones. */
+  EVENTSTORE_PREFIX: z
+    .string()
+    .regex(/^[\w.-]*$/, 'must be letters, digits and any of _ . -')
+    .default(''),
   MANA_AUTH_URL: z
     .url()
     .transform((url) => url.replace(/\/+$/, ''))
@@ -62,6 +77,9 @@ export type Config = {
   readonly databaseUrl: string;
   readonly migrationDatabaseUrl: string;
   readonly redisUrl: string | undefined;
+  readonly redisPrefix: string;
+  readonly eventStoreUrl: string | undefined;
+  readonly eventStorePrefix: string;
   readonly authUrl: string | undefined;
   readonly jwtSecret: string | undefined;
   readonly serviceKey: string | undefined;
@@ -99,6 +117,9 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     databaseUrl: set.DATABASE_URL,
     migrationDatabaseUrl: set.MIGRATION_DATABASE_URL ?? set.DATABASE_URL,
     redisUrl: set.REDIS_URL,
+    redisPrefix: set.REDIS_PREFIX,
+    eventStoreUrl: set.EVENTSTORE_URL,
+    eventStorePrefix: set.EVENTSTORE_PREFIX,
     authUrl: set.MANA_AUTH_URL,
     jwtSecret: set.JWT_SECRET,
     serviceKey: set.MANA_SERVICE_KEY,

@@ -11,9 +11,9 @@ import { createClock } from './events/clock.ts';
 import { SNAPSHOT_VERSION } from './events/event-types.ts';
 import { createPersonal } from './events/personal.ts';
 import { createSnapshots } from './events/postgres/snapshots.ts';
-import { createPostgresStore } from './events/postgres/store.ts';
 import { createStreamLocks } from './events/postgres/stream-locks.ts';
 import { createRequestHashes } from './events/request-hash.ts';
+import { type OpenStore, openStore } from './open-store.ts';
 import { createServiceKeys } from './operational/service-keys.ts';
 import { readDatabase } from './projections/database.ts';
 import { pingQueue, type QueueConnection } from './workers/queues.ts';
@@ -36,9 +36,12 @@ export async function createContext(config: Config, overrides: { readonly log?: 
   const keyPool = servicePool(url, 'keys', 2);
   const readPool = readModelPool(url, 'read', 8);
   const makeClient = () => serviceClient(url, 'listener');
+  let opened: OpenStore | undefined;
   try {
     const [clock, hashes] = await Promise.all([createClock(logPool), createRequestHashes(logPool)]);
-    const store = createPostgresStore({ pool: logPool, makeClient });
+    const onTrouble = (what: string, error: unknown) => log.warn({ err: error }, what);
+    opened = await openStore(config, { pool: logPool, makeClient, onTrouble });
+    const { store, close: closeStore } = opened;
     const snapshots = createSnapshots(logPool, SNAPSHOT_VERSION);
     const parts = { store, committer: new GroupCommitter(store), snapshots, locks: createStreamLocks(lockPool), clock, hashes };
     const accounts = new CommandHandler(accountDecider, { ...parts, capacity: STATE_CAPACITY });
@@ -52,7 +55,9 @@ export async function createContext(config: Config, overrides: { readonly log?: 
     await catalogue.start();
     const db = readDatabase(readPool);
     const queue: QueueConnection =
-      config.redisUrl === undefined ? { kind: 'postgres', url, role: SERVICE_ROLE } : { kind: 'redis', url: config.redisUrl };
+      config.redisUrl === undefined
+        ? { kind: 'postgres', url, role: SERVICE_ROLE }
+        : { kind: 'redis', url: config.redisUrl, prefix: config.redisPrefix };
     return {
       config,
       log,
@@ -70,10 +75,12 @@ export async function createContext(config: Config, overrides: { readonly log?: 
       async close() {
         await Promise.all([accounts.close(), catalogueHandler.close(), catalogue.close()]);
         clock.close();
+        await closeStore();
         await Promise.all([db.destroy(), logPool.end(), lockPool.end(), keyPool.end()]);
       },
     };
   } catch (error) {
+    await opened?.close();
     await Promise.all([logPool.end(), lockPool.end(), keyPool.end(), readPool.end()]);
     throw isNotMigrated(error) ? new Error('the database is not migrated: run `npm run migrate`', { cause: error }) : error;
   }

@@ -3,7 +3,7 @@ import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Store } from '../events/store.ts';
 import { countParked } from '../projections/checkpoints.ts';
 import type { ReadDatabase } from '../projections/database.ts';
-import { readAppliedPosition } from '../projections/router-position.ts';
+import { positionsBetween, readAppliedPosition } from '../projections/router-position.ts';
 
 /** What Prometheus is told. The ledger's own numbers are asked for when the metrics are: nothing is counted on the hot path. */
 export function createMetrics({
@@ -34,7 +34,7 @@ export function createMetrics({
       this.set(
         await orNone(async () => {
           const [last, applied] = await Promise.all([store.lastPosition(), readAppliedPosition(db)]);
-          return Number(BigInt(last) - BigInt(applied));
+          return positionsBetween(applied, last);
         }),
       );
     },

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { readAppliedPosition } from '../projections/router-position.ts';
+import { positionsBetween, readAppliedPosition } from '../projections/router-position.ts';
 import { type Routes, typed } from './parts.ts';
 
 /** Never limited: a probe that is refused takes a process out that does its work. */
@@ -43,7 +43,7 @@ export const operationsRoutes: Routes = (parts) => async (app) => {
       const [store = false, database = false, queueAnswers = false] = answers;
       const isReady = store && database && queueAnswers;
       const lag =
-        last.status === 'fulfilled' && applied.status === 'fulfilled' ? Number(BigInt(last.value) - BigInt(applied.value)) : null;
+        last.status === 'fulfilled' && applied.status === 'fulfilled' ? positionsBetween(applied.value, last.value) : null;
       return reply
         .status(isReady ? 200 : 503)
         .send({ status: isReady ? 'ready' : 'unavailable', store, database, queue: queueAnswers, projectionLag: lag });

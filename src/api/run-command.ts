@@ -29,21 +29,26 @@ const HEADER_TEXT = /^[\x20-\x7e]+$/;
 export type Answered = Exclude<Outcome<Account, AccountEvent>, { kind: 'rejected' }>;
 
 /** Under which key a command runs, and the body as supplied that came with it, without the key. */
-export type Key = { readonly value: string; readonly rest: Json };
+export type Key = {
+  readonly value: string;
+  readonly rest: Json;
+  /** Whether it was made here, since the caller named none. */
+  readonly isOwn: boolean;
+};
 
 /** Runs a command on a user's account in a caller's name, under one of their keys. */
 export function execute(
   accounts: Accounts,
   { caller, correlationId, bytes = 0 }: Who,
   { userId, command }: { readonly userId: string; readonly command: AccountCommand },
-  { value, rest }: Key,
+  { value, rest, isOwn }: Key,
 ): Promise<Outcome<Account, AccountEvent>> {
   return accounts.execute({
     stream: accountStream(userId),
     command,
     actor: caller.actor,
     // The same key on another account is another key; the body as supplied tells a repeat from a mix-up.
-    key: { value, claim: keyClaim(caller.name, value), request: { type: command.type, body: rest } },
+    key: { value, isOwn, claim: keyClaim(caller.name, value), request: { type: command.type, body: rest } },
     commandId: randomUUID(),
     correlationId,
     causationId: null,
@@ -75,12 +80,12 @@ export async function runCatalogueCommand(
   command: CatalogueCommand,
 ): Promise<Exclude<CatalogueOutcome, { kind: 'rejected' }>> {
   const params = exchange.request.params as { readonly [name: string]: string };
-  return runForRequest(exchange, CATALOGUE_STREAM, ({ caller, correlationId }, { value, rest }) =>
+  return runForRequest(exchange, CATALOGUE_STREAM, ({ caller, correlationId }, { value, rest, isOwn }) =>
     commands.execute({
       stream: CATALOGUE_STREAM,
       command,
       actor: caller.actor,
-      key: { value, claim: keyClaim(caller.name, value), request: { type: command.type, body: { body: rest, params } } },
+      key: { value, isOwn, claim: keyClaim(caller.name, value), request: { type: command.type, body: { body: rest, params } } },
       commandId: randomUUID(),
       correlationId,
       causationId: null,
@@ -132,8 +137,8 @@ export function keyOf(request: FastifyRequest): Key {
     throw invalid([{ path: 'idempotencyKey', message: 'differs from the header Idempotency-Key' }]);
   }
   const given = inHeader ?? inBody;
-  if (given === undefined) return { value: randomUUID(), rest };
+  if (given === undefined) return { value: randomUUID(), rest, isOwn: true };
   const parsed = idempotencyKeySchema.safeParse(given);
   if (!parsed.success) throw invalid([{ path: 'idempotencyKey', message: parsed.error.issues[0]?.message ?? 'is wrong' }]);
-  return { value: parsed.data, rest };
+  return { value: parsed.data, rest, isOwn: false };
 }

@@ -238,8 +238,8 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
       const { hashes, clock } = this.#parts;
       const decided = decideBatch(this.#decider, base, batch.known, batch.envelopes, { hashes, now: clock.now() });
       batch.propose(decided);
-      const { events, unclaimed, bytes } = decided;
-      return { batch: { stream, expectedRevision: base.revision, events, unclaimed, hasTurn: batch.hasTurn }, bytes };
+      const { events, fresh, unclaimed, bytes } = decided;
+      return { batch: { stream, expectedRevision: base.revision, events, fresh, unclaimed, hasTurn: batch.hasTurn }, bytes };
     });
   }
 

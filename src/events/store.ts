@@ -2,7 +2,7 @@ import type { SealedEvent } from './chain.ts';
 import type { StoredEvent } from './event-types.ts';
 
 /**
- * The store contract. Implementations: postgres/. One suite of tests (test/events/store-contract.ts) runs against each.
+ * The store contract. Implementations: postgres/ and kurrent/. One suite of tests (test/events/store-contract.ts) runs against each.
  *
  * Revisions count from 0 within a stream; NO_STREAM is the revision of a stream without events. Positions order the
  * whole log; they are opaque strings, because other stores have positions beyond 2^53.
@@ -13,6 +13,7 @@ export const NO_STREAM = -1;
 /** A position before the first event. */
 export const START = '0';
 
+/** One number, or several with slashes between them of which the first orders. */
 export type Position = string;
 
 /** An event and its place in the log. */
@@ -35,6 +36,8 @@ export type Batch = {
   readonly events: readonly NewEvent[];
   /** Whether the caller has the turn on this stream. Without it the batch is refused while somebody else has it. */
   readonly hasTurn?: boolean;
+  /** Claims of these events that this process made up a moment ago: nobody else can hold them. */
+  readonly fresh?: readonly string[];
   /** Claims that must not stand yet, though no event of this batch makes them: keys of commands that wrote nothing. */
   readonly unclaimed: readonly string[];
 };
@@ -51,6 +54,12 @@ export type BatchResult =
       /** The events that hold the claims of this batch which stood already, by claim. */
       readonly claimed: ReadonlyMap<string, StoredEvent>;
     };
+
+/**
+ * What came of a batch that this append could neither write nor refuse: an OutcomeUnknownError, a
+ * StoreUnavailableError, or what is wrong with its data. A store that writes a group as a whole throws instead.
+ */
+export type BatchFailure = { readonly failed: unknown; readonly accepted?: never };
 
 /** What the log knows about an earlier revision: its event and the last one about it. */
 export type Standing = { readonly event: StoredEvent; readonly last: StoredEvent | undefined };
@@ -69,9 +78,9 @@ export type Store = {
   /**
    * Appends the batches of many streams in one round trip, each stream once, independent of one another's conflicts.
    * Throws OutcomeUnknownError or StoreUnavailableError; any other error means that something in this group can't be
-   * stored, and that nothing was.
+   * stored, and that nothing was. A store whose streams fare each on its own says so batch by batch.
    */
-  append(batches: readonly Batch[]): Promise<readonly BatchResult[]>;
+  append(batches: readonly Batch[]): Promise<readonly (BatchResult | BatchFailure)[]>;
 
   /** A stream's events from a revision on, oldest first (`forward`) or newest first, at most `limit`. */
   readStream(

@@ -1,9 +1,9 @@
+import { sql } from 'kysely';
 import type { Position } from '../events/store.ts';
-import type { BigintColumn } from './columns.ts';
 import type { ReadDatabase } from './database.ts';
 
 /** One row: every event up to this position is applied or parked. */
-export type AppliedTable = { only_row: boolean; position: BigintColumn };
+export type AppliedTable = { only_row: boolean; position: string };
 
 /** The position up to which everything is applied or parked. */
 export async function readAppliedPosition(db: ReadDatabase): Promise<Position> {
@@ -12,9 +12,16 @@ export async function readAppliedPosition(db: ReadDatabase): Promise<Position> {
 
 /** Says that everything up to a position is applied or parked. Never goes back. */
 export async function writeAppliedPosition(db: ReadDatabase, position: Position): Promise<void> {
-  await db
-    .updateTable('applied')
-    .set({ position: Number(position) })
-    .where('position', '<', position)
-    .execute();
+  await sql`update read_model.applied set position = ${position}::text
+    where split_part(position, '/', 1)::numeric <= split_part(${position}::text, '/', 1)::numeric`.execute(db);
+}
+
+/** How far one position lies behind another, in whatever the store counts: events, or bytes of its log. */
+export function positionsBetween(from: Position, to: Position): number {
+  return Number(leading(to) - leading(from));
+}
+
+/** Positions may be two numbers; the first one orders them. */
+function leading(position: Position): bigint {
+  return BigInt(position.split('/', 1)[0] ?? position);
 }

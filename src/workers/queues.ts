@@ -24,7 +24,7 @@ const JOB: JobsOptions = {
 
 /** Where the queue runs: on Redis, or on Postgres under the service's role. */
 export type QueueConnection =
-  | { readonly kind: 'redis'; readonly url: string }
+  | { readonly kind: 'redis'; readonly url: string; readonly prefix: string }
   | { readonly kind: 'postgres'; readonly url: string; readonly role: string };
 
 /** In ms. */
@@ -43,7 +43,7 @@ export type SignalQueue = {
 export function openQueue(connection: QueueConnection, log: Logger): SignalQueue {
   const queue =
     connection.kind === 'redis'
-      ? new Queue(QUEUE_NAME, { connection: { url: connection.url } })
+      ? new Queue(QUEUE_NAME, { connection: { url: connection.url }, prefix: connection.prefix })
       : new Queue(QUEUE_NAME, { connection: postgresOptions(connection) }, createPostgresBackend);
   queue.on('error', (error) => log.warn({ err: error }, 'queue'));
   return {
@@ -67,7 +67,11 @@ export function workQueue(
   const worker =
     connection.kind === 'redis'
       ? // A worker waits for Redis as long as it takes: https://docs.bullmq.io/guide/going-to-production
-        new Worker(QUEUE_NAME, work, { connection: { url: connection.url, maxRetriesPerRequest: null }, concurrency })
+        new Worker(QUEUE_NAME, work, {
+          connection: { url: connection.url, maxRetriesPerRequest: null },
+          prefix: connection.prefix,
+          concurrency,
+        })
       : new Worker(QUEUE_NAME, work, { connection: postgresOptions(connection), concurrency }, createPostgresBackend);
   worker.on('error', (error) => log.warn({ err: error }, 'queue'));
   worker.on('failed', (_, error) => log.warn({ err: error }, 'a projection job failed'));

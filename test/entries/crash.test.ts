@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { verify } from '../../src/cli/verify.ts';
 import { type Account, evolve, initialAccount } from '../../src/commands/account.ts';
 import { accountStream } from '../../src/events/account-events.ts';
+import { environmentOn } from '../support/backends.ts';
 import { readAccountEvent } from '../support/read-account-event.ts';
 import { createApiClient, giveCredits } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase, type TestStore, testStore } from '../support/database.ts';
@@ -34,7 +35,7 @@ afterAll(async () => {
 });
 
 async function startApi(): Promise<{ api: Child; url: string }> {
-  const env = { DATABASE_URL: database.url, MANA_SERVICE_KEY: SERVICE_KEY, HOST: '127.0.0.1', PORT: '0' };
+  const env = { ...environmentOn(database.url), MANA_SERVICE_KEY: SERVICE_KEY, HOST: '127.0.0.1', PORT: '0' };
   const api = startChild({ args: ['--import', 'tsx', 'src/server.ts'], env });
   return { api, url: await api.says(/Server listening at (http:\/\/127\.0\.0\.1:\d+)/) };
 }

@@ -1,4 +1,4 @@
-import { type Batch, type BatchResult, OutcomeUnknownError, type Store, StoreUnavailableError } from '../../src/events/store.ts';
+import { type Batch, OutcomeUnknownError, type Store, StoreUnavailableError } from '../../src/events/store.ts';
 
 /** What may go wrong between a write path and its store. */
 export type Fault =
@@ -50,7 +50,7 @@ export function faultyStore(): FaultyStore {
   };
   return faulty;
 
-  async function append(store: Store, batches: readonly Batch[]): Promise<readonly BatchResult[]> {
+  async function append(store: Store, batches: readonly Batch[]): ReturnType<Store['append']> {
     faulty.appends.push(batches);
     await gate;
     for (const group of late.splice(0)) await store.append(group);

@@ -15,6 +15,9 @@ declare module 'vitest' {
     adminUrl: string;
     /** The database that every test's own is a copy of. */
     template: string;
+    /** Where the queue and the log are kept; null where Postgres keeps them. */
+    redisUrl: string | null;
+    eventStoreUrl: string | null;
   }
 }
 
@@ -36,6 +39,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     await makeTemplate(cluster);
     project.provide('adminUrl', cluster.url('postgres'));
     project.provide('template', TEMPLATE);
+    project.provide('redisUrl', null);
+    project.provide('eventStoreUrl', null);
     return teardown;
   } catch (error) {
     await teardown();

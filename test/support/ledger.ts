@@ -7,6 +7,7 @@ import type { GrantCredits } from '../../src/commands/grant-credits.ts';
 import type { ReserveCredits } from '../../src/commands/reserve-credits.ts';
 import type { Outcome } from '../../src/commands/write-path/envelope.ts';
 import { readConfig } from '../../src/config.ts';
+import { environmentOn } from './backends.ts';
 import { type Context, createContext } from '../../src/context.ts';
 import { type AccountEvent, type AccountEventOf, accountStream } from '../../src/events/account-events.ts';
 import type { Micro } from '../../src/events/amounts.ts';
@@ -41,7 +42,7 @@ export type TestAccount = {
 
 /** Puts a ledger together on a migrated database. Whoever calls closes it. */
 export async function openLedger(url: string, { log = pino({ level: 'silent' }) }: { log?: Logger } = {}): Promise<TestLedger> {
-  const context = await createContext(readConfig({ DATABASE_URL: url }), { log });
+  const context = await createContext(readConfig(environmentOn(url)), { log });
   let ahead = 0;
   const { clock } = context;
   const now = clock.now.bind(clock);

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { environmentOn } from './backends.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** What a command may print, in bytes. */
@@ -14,7 +15,7 @@ export function runCommandLine(
   databaseUrl: string,
   nodeOptions: readonly string[] = [],
 ): Promise<Ended> {
-  const env = { ...process.env, DATABASE_URL: databaseUrl };
+  const env = { ...process.env, ...environmentOn(databaseUrl) };
   const how = [...nodeOptions, '--import', 'tsx', `src/cli/${name}.ts`, ...args];
   return new Promise((resolve) => {
     execFile(process.execPath, how, { cwd: ROOT, env, maxBuffer: MAX_OUTPUT }, (error, stdout, stderr) => {

@@ -4,6 +4,7 @@ import { readConfig } from '../../src/config.ts';
 import { type Context, createContext } from '../../src/context.ts';
 import { serve } from '../../src/serve.ts';
 import { startWorkers } from '../../src/workers/start.ts';
+import { environmentOn } from './backends.ts';
 import { type ApiClient, createApiClient } from './api-client.ts';
 
 export const SERVICE_KEY = 'test-service-key-0123456789';
@@ -36,7 +37,7 @@ export async function startService({
 }): Promise<Service> {
   const logged: string[] = [];
   const config = readConfig({
-    DATABASE_URL: databaseUrl,
+    ...environmentOn(databaseUrl),
     HOST: '127.0.0.1',
     PORT: '0',
     MANA_SERVICE_KEY: SERVICE_KEY,

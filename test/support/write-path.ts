@@ -10,10 +10,12 @@ import { type Clock, createClock } from '../../src/events/clock.ts';
 import { type Recorded, SNAPSHOT_VERSION } from '../../src/events/event-types.ts';
 import { readAccountEvent } from './read-account-event.ts';
 import { createSnapshots, type Snapshots } from '../../src/events/postgres/snapshots.ts';
-import { createPostgresStore } from '../../src/events/postgres/store.ts';
+import { readConfig } from '../../src/config.ts';
+import { openStore } from '../../src/open-store.ts';
 import { createStreamLocks } from '../../src/events/postgres/stream-locks.ts';
 import { createRequestHashes } from '../../src/events/request-hash.ts';
 import type { Store } from '../../src/events/store.ts';
+import { environmentOn } from './backends.ts';
 import { envelopeOf } from './random-commands.ts';
 
 type AccountOutcome = Outcome<Account, AccountEvent>;
@@ -44,7 +46,11 @@ export async function openWritePath(url: string, { before = (store) => store, no
   const pool = servicePool(url, 'write path', 8);
   const lockPool = servicePool(url, 'write path locks', 4);
   const clock: Clock = now === undefined ? await createClock(pool) : { now, close: () => undefined };
-  const store = createPostgresStore({ pool, makeClient: () => serviceClient(url, 'write path listener') });
+  const { store, close: closeStore } = await openStore(readConfig(environmentOn(url)), {
+    pool,
+    makeClient: () => serviceClient(url, 'write path listener'),
+    onTrouble: () => undefined,
+  });
   const snapshots = createSnapshots(pool, SNAPSHOT_VERSION);
   const hashes = await createRequestHashes(pool);
   const seen = before(store);
@@ -77,6 +83,7 @@ export async function openWritePath(url: string, { before = (store) => store, no
     async close() {
       await handler.close();
       clock.close();
+      await closeStore();
       await Promise.all([pool.end(), lockPool.end()]);
     },
   };

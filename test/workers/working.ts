@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type pg from 'pg';
 import { expect, vi } from 'vitest';
 import { startWorkers, type WorkerParts } from '../../src/workers/start.ts';
+import { environmentOn } from '../support/backends.ts';
 import { credits } from '../support/account-samples.ts';
 import { openLedger, type TestLedger } from '../support/ledger.ts';
 
@@ -45,7 +46,7 @@ export type WorkerProcess = {
 export async function startWorkerProcess(url: string): Promise<WorkerProcess> {
   const child = spawn(process.execPath, ['--import', 'tsx', 'src/worker.ts'], {
     cwd: ROOT,
-    env: { PATH: process.env['PATH'], DATABASE_URL: url },
+    env: { PATH: process.env['PATH'], ...environmentOn(url) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   await running(child);
@@ -79,7 +80,7 @@ async function running(child: ChildProcess): Promise<void> {
 /** How many events are neither applied nor parked: in all, and of those up to the position that counts as applied. */
 export async function unapplied(superuser: pg.Client): Promise<{ readonly all: number; readonly passedOver: number }> {
   const { rows } = await superuser.query<{ all: string; passed_over: string }>(
-    `select count(*) as all, count(*) filter (where e.position <= (select position from read_model.applied)) as passed_over
+    `select count(*) as all, count(*) filter (where e.position <= (select position::bigint from read_model.applied)) as passed_over
      from ledger.events e join ledger.streams s on s.id = e.stream_id
      left join read_model.checkpoints c on c.stream = s.name
      where coalesce(c.revision, -1) < e.revision and not exists (select from read_model.parked p where p.stream = s.name)`,
@@ -96,7 +97,7 @@ export async function caughtUp(superuser: pg.Client): Promise<void> {
     if (mostPassedOver > 0) return;
     expect(all).toBe(0);
     const { rows } = await superuser.query<{ there: boolean }>(
-      'select position = (select coalesce(max(position), 0) from ledger.events) as there from read_model.applied',
+      'select position::bigint = (select coalesce(max(position), 0) from ledger.events) as there from read_model.applied',
     );
     expect(rows[0]?.there).toBe(true);
   });

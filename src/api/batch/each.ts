@@ -43,7 +43,8 @@ export async function runEach(parts: ApiParts, calling: Calling, items: readonly
 }
 
 function keyOfItem(item: Item): Key {
-  return { value: idempotencyKeySchema.safeParse(item['idempotencyKey']).data ?? randomUUID(), rest: restOf(item) };
+  const given = idempotencyKeySchema.safeParse(item['idempotencyKey']).data;
+  return { value: given ?? randomUUID(), rest: restOf(item), isOwn: given === undefined };
 }
 
 async function runOne(parts: ApiParts, calling: Calling, ready: Ready, key: Key): Promise<Result> {

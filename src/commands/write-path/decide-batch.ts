@@ -20,6 +20,8 @@ const MAX_SKEW = 5_000;
 /** What a batch would write, and the answers that may leave once it is durable. */
 export type DecidedBatch<State, Event extends LedgerEvent> = {
   readonly events: readonly NewEvent[];
+  /** The keys among the events' claims that this process made up. */
+  readonly fresh: readonly string[];
   /** The keys of commands that wrote nothing: if one was used before, its answer is another. */
   readonly unclaimed: readonly string[];
   readonly bytes: number;
@@ -49,6 +51,7 @@ export function decideBatch<State, Command, Event extends LedgerEvent>(
   const events: NewEvent[] = [];
   const outcomes: Outcome<State, Event>[] = [];
   const unclaimed: string[] = [];
+  const fresh: string[] = [];
   let current = start;
   let bytes = 0;
 
@@ -59,9 +62,12 @@ export function decideBatch<State, Command, Event extends LedgerEvent>(
     const outcome = answerOfKey<State, Event>(envelope, facts, hashes) ?? decideOne(envelope);
     if (outcome === undefined) break;
     outcomes.push(outcome);
-    if (envelope.key !== null && facts.claimed(envelope.key.claim) === undefined) unclaimed.push(envelope.key.claim);
+    const { key } = envelope;
+    if (key === null) continue;
+    if (key.isOwn === true) fresh.push(key.claim);
+    else if (facts.claimed(key.claim) === undefined) unclaimed.push(key.claim);
   }
-  return { events, unclaimed, bytes, end: current, outcomes };
+  return { events, fresh, unclaimed, bytes, end: current, outcomes };
 
   function take(written: Written<State, Event>): void {
     events.push(...written.events);

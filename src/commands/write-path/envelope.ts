@@ -23,6 +23,8 @@ export type IdempotencyKey = {
   readonly value: string;
   /** The key within whoever calls; see events/claims.ts. */
   readonly claim: string;
+  /** Whether this process made the key up, since the caller named none: nobody can have used it before. */
+  readonly isOwn?: boolean;
   /** The command's type and body as supplied, without the key. */
   readonly request: { readonly type: string; readonly body: Json };
 };

@@ -1,4 +1,11 @@
-import { type Batch, type BatchResult, OutcomeUnknownError, type Store, StoreUnavailableError } from '../../events/store.ts';
+import {
+  type Batch,
+  type BatchFailure,
+  type BatchResult,
+  OutcomeUnknownError,
+  type Store,
+  StoreUnavailableError,
+} from '../../events/store.ts';
 import { MAX_BATCH_BYTES } from './decide-batch.ts';
 
 /** A batch as decided, and the size of its texts in bytes. */
@@ -95,7 +102,7 @@ export class GroupCommitter {
 
   /** A group that can't be stored is halved until the batch that is to blame stands alone. */
   async #send(group: readonly Proposed[]): Promise<void> {
-    let results: readonly BatchResult[];
+    let results: readonly (BatchResult | BatchFailure)[];
     try {
       results = await this.#store.append(group.map(({ batch }) => batch));
     } catch (error) {
@@ -112,6 +119,7 @@ export class GroupCommitter {
     group.forEach(({ resolve, reject }, index) => {
       const result = results[index];
       if (result === undefined) reject(new Error('the store did not answer for every batch'));
+      else if ('failed' in result) reject(result.failed);
       else resolve(result);
     });
   }

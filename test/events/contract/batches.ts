@@ -1,7 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { Json } from '../../../src/events/canonical.ts';
 import { NO_HASH, seal } from '../../../src/events/chain.ts';
-import { type Batch, type BatchResult, type NewEvent, NO_STREAM, type Position, type Store } from '../../../src/events/store.ts';
+import {
+  type Batch,
+  type BatchFailure,
+  type BatchResult,
+  type NewEvent,
+  NO_STREAM,
+  type Position,
+  type Store,
+} from '../../../src/events/store.ts';
 import type { StoredEvent } from '../../../src/events/event-types.ts';
 import { sha256 } from '../../../src/events/canonical.ts';
 
@@ -52,14 +60,16 @@ export function plain(count: number): readonly Draft[] {
 /** Appends a batch that must be taken. Returns its events. */
 export async function written(store: Store, batch: Batch): Promise<readonly NewEvent[]> {
   const [result] = await store.append([batch]);
-  if (result?.accepted !== true) throw new Error(`a batch for ${batch.stream} was not taken`);
+  if (result === undefined || 'failed' in result || !result.accepted)
+    throw new Error(`a batch for ${batch.stream} was not taken`);
   return batch.events;
 }
 
 /** The one result of an append that must be refused. */
-export function refusal(results: readonly BatchResult[]): Extract<BatchResult, { accepted: false }> {
+export function refusal(results: readonly (BatchResult | BatchFailure)[]): Extract<BatchResult, { accepted: false }> {
   const [result] = results;
-  if (results.length !== 1 || result === undefined || result.accepted) throw new Error('the batch was taken');
+  if (results.length !== 1 || result === undefined || 'failed' in result || result.accepted)
+    throw new Error('the batch was taken');
   return result;
 }
 

@@ -92,7 +92,7 @@ function mistakenContract(subject: Subject): void {
           if (result?.accepted === true) {
             head = lastOf(batch.events);
             made.push(...batch.events.map(({ id }) => id));
-          } else if (result !== undefined) head = lastOf(result.missing);
+          } else head = lastOf(refusal([result ?? { failed: 'no answer' }]).missing);
         }
         return made;
       });
