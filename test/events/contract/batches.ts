@@ -36,7 +36,13 @@ export function sealed(
   let prevHash = behind?.hash.toString('base64url') ?? NO_HASH;
   return drafts.map(({ data = {}, claims = [], about = [] }) => {
     revision += 1;
-    const event = seal({ stream, revision, type: 'Tested', data, metadata: { at: randomUUID(), prevHash } });
+    const event = seal({
+      stream,
+      revision,
+      type: 'Tested',
+      data,
+      metadata: { about: [...about], at: randomUUID(), claims: [...claims], prevHash },
+    });
     prevHash = event.hash.toString('base64url');
     return { ...event, claims, about };
   });

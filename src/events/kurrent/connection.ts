@@ -1,0 +1,227 @@
+import { Worker } from 'node:worker_threads';
+import { type Position, StoreUnavailableError } from '../store.ts';
+import type {
+  AllRange,
+  Answers,
+  Asked,
+  FromThread,
+  Range,
+  Read,
+  RecordedEvent,
+  Sighting,
+  ToThread,
+  WireBatch,
+  Written,
+} from './protocol.ts';
+
+/*
+ * The connection to the server: one thread with one client. Where that has gone silent or has ended it is replaced, and
+ * whoever waited is told that the answer is lost. The client's own faults end with its thread.
+ */
+
+/** In ms: the thread answers for a silent server after three seconds; one that takes longer is silent itself. */
+const ANSWERS_WITHIN = 5_000;
+/** A new thread takes a while to begin. */
+const BEGINS_WITHIN = 10_000;
+/** Questions that wait for their answer at the most. */
+const MAX_WAITING = 1_000;
+/** Appends in a row to which the server was silent, until the client counts as poisoned and is replaced. */
+const SILENT_AT_MOST = 3;
+/** In ms: no thread is replaced more often. */
+const REPLACED_EVERY = 1_000;
+
+/** A thread runs no loader of its own accord: this begins with one, and then is the thread's entry. */
+const BOOT = `import(require('node:worker_threads').workerData.tsx)
+  .then(({ register }) => { register(); return import(require('node:worker_threads').workerData.entry); })`;
+
+/** What is heard of a subscription. */
+export type Listener = {
+  readonly seen: (sightings: readonly Sighting[]) => void;
+  readonly searched: (position: Position) => void;
+  readonly dropped: (why: string) => void;
+};
+
+export type Subscription = { readonly taken: (count: number) => void; readonly stop: () => void };
+
+type Waiting = { readonly resolve: (answer: never) => void; readonly lost: () => void; readonly timer: NodeJS.Timeout };
+
+/** Speaks with the server through a thread, which it replaces where it must. Whoever makes it closes it. */
+export class Connection {
+  readonly #url: string;
+  readonly #onTrouble: (what: string, error: unknown) => void;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #listeners = new Map<number, Listener>();
+  #thread: Worker | undefined;
+  #begunAt = Number.NEGATIVE_INFINITY;
+  #silent = 0;
+  #number = 0;
+  #closed = false;
+
+  constructor({ url, onTrouble }: { url: string; onTrouble: (what: string, error: unknown) => void }) {
+    this.#url = url;
+    this.#onTrouble = onTrouble;
+  }
+
+  /** What the server says of itself. Throws StoreUnavailableError where no answer came. */
+  async check(): Promise<Answers['check']> {
+    return this.#ask({ ask: 'check' }, () => new StoreUnavailableError('the client does not answer'));
+  }
+
+  /** Appends to many streams at once. Never rejects: what was lost on the way may have been written. */
+  async append(batches: readonly WireBatch[]): Promise<readonly Written[]> {
+    const lost = (): Written => ({ kind: 'maybe', why: 'the client was lost' });
+    const written = await this.#ask<'append'>({ ask: 'append', batches }, () => undefined).catch(() => undefined);
+    if (written === undefined) return batches.map(lost);
+    this.#listenToSilence(written);
+    return written;
+  }
+
+  /** Reads from many streams at once, each as it fares. Throws StoreUnavailableError where nothing can be read. */
+  async read(ranges: readonly Range[]): Promise<readonly Read[]> {
+    return this.#ask({ ask: 'read', ranges }, () => new StoreUnavailableError('the client was lost while it read'));
+  }
+
+  /** A piece of the whole log, the server's own events among it. Throws StoreUnavailableError. */
+  async readAll(range: AllRange): Promise<readonly RecordedEvent[]> {
+    const read = await this.#ask(
+      { ask: 'read-all', range },
+      () => new StoreUnavailableError('the client was lost while it read'),
+    );
+    if ('why' in read) throw new StoreUnavailableError(`the log can't be read: ${read.why}`);
+    return read.events;
+  }
+
+  /** Follows the log once, from behind a position, until it is dropped or stopped. */
+  follow(after: Position | undefined, prefixes: readonly string[], listener: Listener): Subscription {
+    if (this.#closed) {
+      queueMicrotask(() => listener.dropped('the store is closed'));
+      return { taken: () => undefined, stop: () => undefined };
+    }
+    const number = this.#next();
+    this.#listeners.set(number, listener);
+    const thread = this.#running();
+    this.#post(thread, { kind: 'follow', number, after, prefixes });
+    return {
+      taken: (count) => this.#post(thread, { kind: 'taken', number, count }),
+      stop: () => {
+        this.#listeners.delete(number);
+        this.#post(thread, { kind: 'unfollow', number });
+      },
+    };
+  }
+
+  /** Ends the thread. Whoever still waits is told that the answer is lost. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const thread = this.#thread;
+    this.#forget('the store was closed');
+    await thread?.terminate();
+  }
+
+  #next(): number {
+    this.#number += 1;
+    return this.#number;
+  }
+
+  #ask<Ask extends Asked['ask']>(asked: Asked & { ask: Ask }, lost: () => Error | undefined): Promise<Answers[Ask]> {
+    if (this.#closed) return Promise.reject(new StoreUnavailableError('the store is closed'));
+    if (this.#waiting.size >= MAX_WAITING)
+      return Promise.reject(new StoreUnavailableError('too much is asked of the log at once'));
+    const thread = this.#running();
+    const number = this.#next();
+    return new Promise<Answers[Ask]>((resolve, reject) => {
+      const isNew = performance.now() - this.#begunAt < BEGINS_WITHIN;
+      const timer = setTimeout(() => this.#replace('the client has gone silent'), isNew ? BEGINS_WITHIN : ANSWERS_WITHIN);
+      const giveUp = () => reject(lost() ?? new Error('lost'));
+      this.#waiting.set(number, { resolve, lost: giveUp, timer });
+      this.#post(thread, { kind: 'ask', number, asked });
+    });
+  }
+
+  #post(thread: Worker, message: ToThread): void {
+    if (thread === this.#thread) thread.postMessage(message);
+  }
+
+  #running(): Worker {
+    if (this.#thread !== undefined) return this.#thread;
+    const thread = new Worker(BOOT, {
+      eval: true,
+      execArgv: [],
+      workerData: {
+        tsx: import.meta.resolve('tsx/esm/api'),
+        entry: new URL('./thread.ts', import.meta.url).href,
+        url: this.#url,
+      },
+    });
+    this.#thread = thread;
+    this.#begunAt = performance.now();
+    this.#silent = 0;
+    thread.on('message', (message: FromThread) => this.#hear(message));
+    const ended = (why: string, error?: unknown) => {
+      if (this.#thread !== thread) return;
+      this.#onTrouble(`the KurrentDB client has ended: ${why}`, error);
+      this.#forget(why);
+    };
+    thread.once('error', (error) => ended('an error that nobody caught', error));
+    thread.once('exit', (code) => ended(`exit code ${code}`));
+    return thread;
+  }
+
+  #hear(message: FromThread): void {
+    switch (message.kind) {
+      case 'answer': {
+        const waiting = this.#waiting.get(message.number);
+        this.#waiting.delete(message.number);
+        clearTimeout(waiting?.timer);
+        waiting?.resolve(message.answer as never);
+        return;
+      }
+      case 'seen':
+        this.#listeners.get(message.number)?.seen(message.sightings);
+        return;
+      case 'searched':
+        this.#listeners.get(message.number)?.searched(message.position);
+        return;
+      case 'dropped': {
+        const listener = this.#listeners.get(message.number);
+        this.#listeners.delete(message.number);
+        listener?.dropped(message.why);
+        return;
+      }
+      case 'trouble':
+        this.#onTrouble('the KurrentDB client left an error to nobody', message.why);
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  /** A server that is merely slow answers now and then; to a poisoned client nobody does any more. */
+  #listenToSilence(written: readonly Written[]): void {
+    if (written.some(({ kind }) => kind !== 'silent')) this.#silent = 0;
+    else if (written.length > 0) this.#silent += 1;
+    if (this.#silent >= SILENT_AT_MOST) this.#replace('the client has had no answer for a while');
+  }
+
+  #replace(why: string): void {
+    const thread = this.#thread;
+    if (thread === undefined || performance.now() - this.#begunAt < REPLACED_EVERY) return;
+    this.#onTrouble(`the KurrentDB client is replaced: ${why}`, undefined);
+    this.#forget(why);
+    void thread.terminate();
+  }
+
+  /** Whoever waits for the thread is told; the next question begins another. */
+  #forget(why: string): void {
+    this.#thread = undefined;
+    const waiting = [...this.#waiting.values()];
+    const listeners = [...this.#listeners.values()];
+    this.#waiting.clear();
+    this.#listeners.clear();
+    for (const { lost, timer } of waiting) {
+      clearTimeout(timer);
+      lost();
+    }
+    for (const { dropped } of listeners) dropped(why);
+  }
+}

@@ -1,0 +1,90 @@
+import type { FactIndex, Span } from './fact-index.ts';
+import type { Tails } from './tails.ts';
+
+/** In ms: spans of this time go to Postgres together. */
+const WRITE_AFTER = 20;
+const AGAIN_AFTER = 1_000;
+/** Streams in one statement, and spans that wait at the most: what comes beyond is read from its stream one day. */
+const STREAMS_TOGETHER = 500;
+const MAX_WAITING = 10_000;
+
+/** Writes the index behind the log. What is lost of it is read from the streams by whoever misses it. */
+export class IndexWriter {
+  readonly #index: Pick<FactIndex, 'note'>;
+  readonly #tails: Tails;
+  #waiting = new Map<string, Span>();
+  #writing: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(index: Pick<FactIndex, 'note'>, tails: Tails) {
+    this.#index = index;
+    this.#tails = tails;
+  }
+
+  /** Offers a span. Those of one stream that follow on each other go together; where there is a gap the later one waits. */
+  offer(span: Span): void {
+    if (this.#closed) return;
+    const before = this.#waiting.get(span.stream);
+    if (before === undefined && this.#waiting.size >= MAX_WAITING) return;
+    this.#waiting.set(span.stream, before === undefined ? span : joined(before, span));
+    if (this.#writing === undefined) this.#plan(WRITE_AFTER);
+  }
+
+  /** Writes what waits, once, and nothing more. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#writing;
+    if (this.#waiting.size > 0) await this.#write().catch(() => undefined);
+  }
+
+  #plan(milliseconds: number): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#writing = this.#write()
+        .then(
+          () => WRITE_AFTER,
+          () => AGAIN_AFTER,
+        )
+        .then((rest) => {
+          this.#writing = undefined;
+          if (this.#waiting.size > 0 && !this.#closed) this.#plan(rest);
+        });
+    }, milliseconds).unref();
+  }
+
+  async #write(): Promise<void> {
+    const spans = [...this.#waiting.values()].slice(0, STREAMS_TOGETHER);
+    for (const { stream } of spans) this.#waiting.delete(stream);
+    try {
+      const known = await this.#index.note(spans);
+      for (const [place, { stream, low }] of spans.entries()) {
+        const upTo = known[place] ?? -1;
+        // Where something before it is missing, it stays in memory: whoever looks there reads the rest.
+        if (upTo >= low) this.#tails.prune(stream, upTo);
+      }
+    } catch (error) {
+      for (const span of spans) {
+        const later = this.#waiting.get(span.stream);
+        this.#waiting.set(span.stream, later === undefined ? span : joined(span, later));
+      }
+      throw error;
+    }
+  }
+}
+
+/** Two spans of a stream as one. Where there is a gap between them, the later one alone. */
+function joined(before: Span, span: Span): Span {
+  const [first, second] = before.low <= span.low ? [before, span] : [span, before];
+  if (second.low > first.high) return second;
+  if (second.high <= first.high) return first;
+  const isNew = ([, revision]: readonly [unknown, number]) => revision > first.high;
+  return {
+    stream: first.stream,
+    low: first.low,
+    high: second.high,
+    claims: [...first.claims, ...second.claims.filter(isNew)],
+    links: [...first.links, ...second.links.filter(isNew)],
+  };
+}

@@ -1,0 +1,102 @@
+import type { StoredEvent } from '../event-types.ts';
+import { type Position, type PositionedEvent, START, type Store, StoreUnavailableError } from '../store.ts';
+import type { Connection } from './connection.ts';
+import type { Names } from './names.ts';
+import type { Range, RecordedEvent } from './protocol.ts';
+
+/** Events of the whole log in one question, others' among them. */
+const PAGE = 1_000;
+/** In ms: how long one reading of the whole log may go through what isn't ours. */
+const SEARCHES_FOR = 30_000;
+/** How many of the last events are looked through for one of ours. */
+const LAST_EVENTS = 2_000;
+
+/** A piece of a stream by the ledger's name. */
+export type StreamRange = Range;
+
+/** Events behind a position, and up to where the log was searched for them. */
+export type Searched = { readonly events: readonly PositionedEvent[]; readonly upTo: Position };
+
+export type KurrentReader = Pick<Store, 'readStream' | 'readStreams' | 'readAll' | 'lastPosition'> & {
+  /** Some pieces of streams, one array for each. Throws StoreUnavailableError where one of them can't be read. */
+  readonly readRanges: (ranges: readonly StreamRange[]) => Promise<readonly (readonly StoredEvent[])[]>;
+  /** The heads of streams, -1 for those that don't exist; undefined where one can't be told. */
+  readonly heads: (streams: readonly string[]) => Promise<readonly (number | undefined)[]>;
+  readonly search: (options: { readonly after: Position; readonly limit: number }) => Promise<Searched>;
+};
+
+/** Reading streams and the whole log. */
+export function kurrentReader(connection: Connection, names: Names): KurrentReader {
+  const readRanges: KurrentReader['readRanges'] = async (ranges) => {
+    const asked = ranges.filter(({ count }) => count > 0);
+    const read = asked.length === 0 ? [] : await connection.read(asked.map(toServer));
+    const found = new Map<StreamRange, readonly StoredEvent[]>();
+    for (const [index, range] of asked.entries()) {
+      const result = read[index];
+      if (result === undefined || 'why' in result)
+        throw new StoreUnavailableError(`${range.stream} can't be read: ${result?.why}`);
+      found.set(
+        range,
+        result.events.map((event) => toStored(event, range.stream)),
+      );
+    }
+    return ranges.map((range) => found.get(range) ?? []);
+  };
+
+  const toServer = (range: StreamRange): Range => ({ ...range, stream: names.toServer(range.stream) });
+
+  const search: KurrentReader['search'] = async ({ after, limit }) => {
+    const events: PositionedEvent[] = [];
+    const deadline = performance.now() + SEARCHES_FOR;
+    for (let upTo = after; ; ) {
+      // The event at the position is read once more.
+      const count = Math.max(Math.min(PAGE, limit - events.length + 1), 2);
+      const page = await connection.readAll({ at: upTo === START ? undefined : upTo, direction: 'forward', count });
+      const fresh = page.filter(({ position }) => position !== upTo);
+      for (const event of fresh) {
+        const stream = names.toLedger(event.stream);
+        if (stream !== undefined && event.position !== null && events.length < limit) {
+          events.push({ ...toStored(event, stream), position: event.position });
+        }
+        upTo = event.position ?? upTo;
+        if (events.length >= limit) return { events, upTo };
+      }
+      if (page.length < count) return { events, upTo };
+      if (performance.now() > deadline) {
+        if (events.length > 0) return { events, upTo };
+        throw new StoreUnavailableError('too much stands in the log that is not of the ledger');
+      }
+    }
+  };
+
+  return {
+    readRanges,
+    search,
+    readStream: async (stream, { from, direction = 'forward', limit }) => {
+      const [events = []] = await readRanges([{ stream, from, direction, count: limit }]);
+      return events;
+    },
+    readStreams: async (ranges) => {
+      const read = await readRanges(
+        ranges.map(({ stream, from, to }) => ({ stream, from, direction: 'forward', count: Math.max(to - from + 1, 0) })),
+      );
+      return read.flat();
+    },
+    readAll: async (options) => (await search(options)).events,
+    lastPosition: async () => {
+      const page = await connection.readAll({ at: undefined, direction: 'backward', count: LAST_EVENTS });
+      const last = page.find((event) => names.toLedger(event.stream) !== undefined) ?? page[0];
+      return last?.position ?? START;
+    },
+    heads: async (streams) => {
+      if (streams.length === 0) return [];
+      const ranges = streams.map((stream): Range => ({ stream, from: undefined, direction: 'backward', count: 1 }));
+      const read = await connection.read(ranges.map(toServer));
+      return read.map((result) => ('why' in result ? undefined : (result.events[0]?.revision ?? -1)));
+    },
+  };
+}
+
+function toStored({ revision, id, type, data, metadata, hash }: RecordedEvent, stream: string): StoredEvent {
+  return { stream, revision, id, type, data, metadata, hash: Buffer.from(hash, 'base64url') };
+}

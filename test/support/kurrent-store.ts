@@ -1,0 +1,66 @@
+import { servicePool } from '../../src/database.ts';
+import { openKurrentStore } from '../../src/events/kurrent/store.ts';
+import type { Store } from '../../src/events/store.ts';
+import type { StoreUnderTest } from '../events/store-contract.ts';
+import { createTestDatabase } from './database.ts';
+
+type Opened = Awaited<ReturnType<typeof openKurrentStore>>;
+
+/** Opens a store on a server, under a prefix of a test database's own, which keeps what the server can't. */
+export async function openTestStore(
+  url: string,
+  databaseUrl: string,
+  onTrouble: (what: string, error: unknown) => void = () => undefined,
+): Promise<Opened> {
+  const pool = servicePool(databaseUrl, 'kurrent store', 8);
+  const prefix = `${new URL(databaseUrl).pathname.slice(1)}.`;
+  try {
+    const { store, close } = await openKurrentStore({ url, prefix, pool, onTrouble });
+    return {
+      store,
+      async close() {
+        await close();
+        await pool.end();
+      },
+    };
+  } catch (error) {
+    await pool.end();
+    throw error;
+  }
+}
+
+/** The store for the contract's tests, on the server at EVENTSTORE_URL. */
+export async function kurrentSubject(): Promise<StoreUnderTest> {
+  const url = process.env['EVENTSTORE_URL'] ?? '';
+  const database = await createTestDatabase();
+  const first = await openTestStore(url, database.url);
+  const others: Promise<Opened>[] = [];
+  return {
+    store: first.store,
+    another() {
+      const other = openTestStore(url, database.url);
+      others.push(other);
+      return onceOpen(other.then(({ store }) => store));
+    },
+    async close() {
+      await Promise.all([first.close(), ...others.map(async (other) => (await other).close())]);
+      await database.close();
+    },
+  };
+}
+
+/** A store that may still be opening: whoever uses it waits for that. */
+function onceOpen(opening: Promise<Store>): Store {
+  return {
+    append: async (...asked) => (await opening).append(...asked),
+    readStream: async (...asked) => (await opening).readStream(...asked),
+    readStreams: async (...asked) => (await opening).readStreams(...asked),
+    readAll: async (...asked) => (await opening).readAll(...asked),
+    findClaims: async (...asked) => (await opening).findClaims(...asked),
+    lastAbout: async (...asked) => (await opening).lastAbout(...asked),
+    lastPosition: async () => (await opening).lastPosition(),
+    async *subscribe(options) {
+      yield* (await opening).subscribe(options);
+    },
+  };
+}
