@@ -77,7 +77,7 @@ async function main(size: typeof FULL): Promise<Report> {
 /** A profile slows what it looks at, so it has a service of its own. */
 async function profile({ warmUp, measure, accounts }: typeof FULL): Promise<Readonly<Record<string, readonly Share[]>>> {
   const profiles = createProfiles();
-  const service = await startService(profiles.folder);
+  const service = await startService({ profiles: profiles.folder });
   try {
     const measuring = { service, requests: createRequests(service.serviceKey), accounts, warmUp, measure };
     await grantAccounts(measuring);

@@ -35,11 +35,17 @@ export type Service = {
   stop(): Promise<void>;
 };
 
+export type ServiceSettings = {
+  /** Where the API leaves a profile of its processor time when it is stopped. */
+  readonly profiles?: string;
+  /** What is added to the environment of all processes. */
+  readonly env?: Readonly<Record<string, string>>;
+};
+
 /**
  * Starts Postgres in a folder that is removed at the end, brings it up to date, and starts the API; no worker yet.
- * With a folder for profiles, the API leaves one of its processor time there when it is stopped.
  */
-export async function startService(profiles?: string): Promise<Service> {
+export async function startService({ profiles, env: more = {} }: ServiceSettings = {}): Promise<Service> {
   const home = mkdtempSync(join(tmpdir(), 'mana-bench-'));
   // As root, Postgres runs under another account, which must get here.
   chmodSync(home, 0o755);
@@ -79,7 +85,7 @@ export async function startService(profiles?: string): Promise<Service> {
   try {
     const url = await database(DATABASE);
     await migrate(url);
-    const env = { ...SETTINGS, DATABASE_URL: url, PORT: String(port) };
+    const env = { ...SETTINGS, ...more, DATABASE_URL: url, PORT: String(port) };
     const startApi = async (): Promise<Child> => {
       const child = startChild('src/server.ts', env, profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`]);
       await untilHealthy(port, child);
@@ -115,7 +121,7 @@ type Child = { readonly pid: number; readonly exited: () => boolean; stop(): Pro
 
 /** One of the project's entries in a process of its own. One that ends by itself says so on standard error. */
 function startChild(entry: string, settings: Readonly<Record<string, string>>, flags: readonly string[] = []): Child {
-  const { DATABASE_URL: _, REDIS_URL: __, MANA_AUTH_URL: ___, ...inherited } = process.env;
+  const { DATABASE_URL: _, REDIS_URL: __, MANA_AUTH_URL: ___, EVENTSTORE_URL: ____, ...inherited } = process.env;
   const child: ChildProcess = spawn(process.execPath, ['--max-semi-space-size=16', ...flags, '--import', 'tsx', entry], {
     cwd: ROOT,
     env: { ...inherited, ...settings },

@@ -69,9 +69,10 @@ begin
     on conflict (stream_id, claim) do nothing;
 
   insert into kurrent.links as l (stream_id, about, revision)
-    select v_ids[k.span], k.about, k.revision
+    select v_ids[k.span], k.about, max(k.revision)
     from unnest(p_link_spans, p_link_revisions, p_abouts) as k (span, revision, about)
     where p_froms[k.span] <= v_known[k.span] and k.revision > v_known[k.span]
+    group by 1, 2
     on conflict (stream_id, about) do update set revision = greatest(l.revision, excluded.revision);
 
   update kurrent.streams s set revision = n.head

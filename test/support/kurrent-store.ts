@@ -3,6 +3,7 @@ import { openKurrentStore } from '../../src/events/kurrent/store.ts';
 import type { Store } from '../../src/events/store.ts';
 import type { StoreUnderTest } from '../events/store-contract.ts';
 import { createTestDatabase } from './database.ts';
+import { startKurrentDouble } from './kurrent/double.ts';
 
 type Opened = Awaited<ReturnType<typeof openKurrentStore>>;
 
@@ -29,9 +30,18 @@ export async function openTestStore(
   }
 }
 
-/** The store for the contract's tests, on the server at EVENTSTORE_URL. */
+/** A server that tests share, or that is theirs alone. */
+export type Server = { readonly url: string; close(): Promise<void> };
+
+/** The server at EVENTSTORE_URL where there is one, or else a double of one's own. Whoever calls closes it. */
+export async function serverForTests(): Promise<Server> {
+  const url = process.env['EVENTSTORE_URL'];
+  return url === undefined ? startKurrentDouble() : { url, close: async () => undefined };
+}
+
+/** The store for the contract's tests. */
 export async function kurrentSubject(): Promise<StoreUnderTest> {
-  const url = process.env['EVENTSTORE_URL'] ?? '';
+  const { url, close: closeServer } = await serverForTests();
   const database = await createTestDatabase();
   const first = await openTestStore(url, database.url);
   const others: Promise<Opened>[] = [];
@@ -45,6 +55,7 @@ export async function kurrentSubject(): Promise<StoreUnderTest> {
     async close() {
       await Promise.all([first.close(), ...others.map(async (other) => (await other).close())]);
       await database.close();
+      await closeServer();
     },
   };
 }

@@ -16,6 +16,7 @@ import {
 import { StreamsService } from '@eventstore/db-client/generated/streams_grpc_pb.js';
 import { canonicalJson, type Json } from '../canonical.ts';
 import type { Position } from '../store.ts';
+import { RecentEvents } from './recent-events.ts';
 import type { AllRange, Range, RecordedEvent, Sighting, WireBatch, WireEvent, Written } from './protocol.ts';
 
 /*
@@ -42,6 +43,7 @@ export type Client = ReturnType<typeof connect>;
 /** A client of the server at an `esdb://` URL. Connects at the first call. */
 export function connect(url: string) {
   const client = EventStoreDBClient.connectionString(url);
+  const recent: Recent = new RecentEvents();
   return {
     /** The server's version, and whether it takes many appends on one connection. Throws what the client throws. */
     async check(): Promise<{ version: string; takesBatches: boolean }> {
@@ -49,11 +51,14 @@ export function connect(url: string) {
       return { version: capabilities.serverVersion, takesBatches: capabilities.supports(StreamsService.batchAppend) };
     },
     append: (batch: WireBatch) => append(client, batch),
-    readStreams: (ranges: readonly Range[]) => readStreams(client, ranges),
+    readStreams: (ranges: readonly Range[]) => readStreams({ client, recent }, ranges),
     readAll: (range: AllRange) => readAll(client, range),
-    follow: (options: FollowOptions) => follow(client, options),
+    follow: (options: FollowOptions) => follow({ client, recent }, options),
   };
 }
+
+type Recent = RecentEvents<ClientEvent>;
+type Clients = { readonly client: EventStoreDBClient; readonly recent: Recent };
 
 /** What the client knows of its server, and shows to its own subclasses alone. */
 type WithCapabilities = {
@@ -100,7 +105,7 @@ function toServer({ id, type, data, metadata, hash }: WireEvent) {
 }
 
 async function readStreams(
-  client: EventStoreDBClient,
+  { client, recent }: Clients,
   ranges: readonly Range[],
 ): Promise<readonly ({ events: readonly RecordedEvent[] } | { why: string })[]> {
   const results: ({ events: readonly RecordedEvent[] } | { why: string })[] = [];
@@ -109,6 +114,11 @@ async function readStreams(
     for (let index = next++; index < ranges.length; index = next++) {
       const range = ranges[index];
       if (range === undefined) return;
+      const known = recent.read(range);
+      if (known !== undefined) {
+        results[index] = { events: known.map((event) => fromServer(event, null)) };
+        continue;
+      }
       results[index] = await readStream(client, range).then(
         (events) => ({ events }),
         (error: unknown) => (error instanceof StreamNotFoundError ? { events: [] } : { why: whyOf(error) }),
@@ -178,7 +188,7 @@ export type FollowOptions = {
 };
 
 /** Follows the whole log from behind a position. Iterating ends where the server ends it; `stop` ends it from here. */
-function follow(client: EventStoreDBClient, { after, prefixes, onSearched }: FollowOptions) {
+function follow({ client, recent }: Clients, { after, prefixes, onSearched }: FollowOptions) {
   const subscription = client.subscribeToAll({
     fromPosition: after === undefined ? 'start' : toWirePosition(after),
     filter: streamNameFilter({
@@ -196,6 +206,7 @@ function follow(client: EventStoreDBClient, { after, prefixes, onSearched }: Fol
       for await (const { event } of subscription) {
         if (event === undefined) continue;
         const { streamId, revision, id } = event;
+        recent.note(streamId, Number(revision), event);
         yield {
           stream: streamId,
           revision: Number(revision),
