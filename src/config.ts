@@ -31,6 +31,7 @@ const environment = z.object({
   REDIS_URL: z
     .string()
     .regex(/^rediss?:\/\//, 'must begin with redis:// or rediss://')
+    .refine((url) => URL.canParse(url), 'must be a URL, with special characters of a password written as %40 and the like')
     .optional(),
   /** What begins the names of the queue's keys in Redis: ledgers that share a server need different ones. */
   REDIS_PREFIX: z
@@ -63,6 +64,8 @@ const environment = z.object({
   RATE_LIMIT_USER: z.coerce.number().int().min(1).default(6_000),
   RATE_LIMIT_SERVICE: z.coerce.number().int().min(1).default(600_000),
   RATE_LIMIT_ADDRESS: z.coerce.number().int().min(1).default(300),
+  /** Seconds for which a process that was told to end says that it isn't ready, and answers all the same. */
+  SHUTDOWN_DRAIN: z.coerce.number().min(0).max(300).default(0),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   /** Credits that an account gets when it is opened, once. */
   SIGNUP_GRANT: z.coerce
@@ -89,6 +92,8 @@ export type Config = {
   readonly trustProxy: readonly string[];
   /** Requests a minute; undefined where nobody is limited. */
   readonly rateLimits: { readonly user: number; readonly service: number; readonly address: number } | undefined;
+  /** Milliseconds. */
+  readonly shutdownDrain: number;
   readonly logLevel: z.infer<typeof environment>['LOG_LEVEL'];
   /** Micro-credits. */
   readonly signupGrant: number;
@@ -130,6 +135,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       set.RATE_LIMIT === 'off'
         ? undefined
         : { user: set.RATE_LIMIT_USER, service: set.RATE_LIMIT_SERVICE, address: set.RATE_LIMIT_ADDRESS },
+    shutdownDrain: set.SHUTDOWN_DRAIN * 1_000,
     logLevel: set.LOG_LEVEL,
     signupGrant: microFromCredits(set.SIGNUP_GRANT) ?? 0,
   });

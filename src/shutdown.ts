@@ -1,14 +1,17 @@
 import type { Logger } from 'pino';
 import { ConfigError } from './config.ts';
 
-/** In ms: what isn't closed by then is cut. */
+/** In ms: what isn't closed by then is cut, beside the time in which a process drains. */
 const CLOSE_WITHIN = 15_000;
 
 /** In ms: Ctrl-C reaches a whole group of processes, and npm and tsx hand it on besides: what comes so soon is the same. */
 const SAME_SIGNAL = 1_000;
 
-/** On SIGTERM and Ctrl-C: closes once, in order, and ends the process. A second signal ends it at once. */
-export function closeOnSignal(log: Logger, close: () => Promise<void>): void {
+/**
+ * On SIGTERM and Ctrl-C: closes once, in order, and ends the process. A second signal ends it at once. `drain`: for how
+ * many ms `close` lets others notice before it begins.
+ */
+export function closeOnSignal(log: Logger, close: () => Promise<void>, { drain = 0 }: { readonly drain?: number } = {}): void {
   let closingSince: number | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
     if (closingSince !== undefined) {
@@ -20,7 +23,7 @@ export function closeOnSignal(log: Logger, close: () => Promise<void>): void {
     setTimeout(() => {
       log.error('not closed in time');
       process.exit(1);
-    }, CLOSE_WITHIN).unref();
+    }, drain + CLOSE_WITHIN).unref();
     close().then(
       () => process.exit(0),
       (error: unknown) => {

@@ -19,6 +19,7 @@ import { type RateLimits, registerRateLimits } from './rate-limits.ts';
 import { refundRoutes } from './refund-routes.ts';
 import { reservationRoutes } from './reservation-routes.ts';
 import { faultOfBody } from './schemas.ts';
+import { registerStopping } from './stopping.ts';
 import { transactionRoutes } from './transaction-routes.ts';
 import { usageRoutes } from './usage-routes.ts';
 import { useRoutes } from './use-routes.ts';
@@ -71,6 +72,8 @@ export async function buildApp(parts: ApiParts, options: AppOptions): Promise<Fa
       const given = headers['x-correlation-id'];
       return typeof given === 'string' && CORRELATION_ID.test(given) ? given : randomUUID();
     },
+    // What arrives while it closes is refused in the words of the contract; see stopping.ts.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: 1_024 },
     frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply),
   });
@@ -90,6 +93,7 @@ export async function buildApp(parts: ApiParts, options: AppOptions): Promise<Fa
     void reply.header('x-correlation-id', request.id);
     done();
   });
+  registerStopping(app, parts.isStopping);
   app.addHook('preValidation', (request, _, done) => {
     request.supplied = request.body;
     const fault = faultOfBody(request.body);

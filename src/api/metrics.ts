@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Store } from '../events/store.ts';
 import { countParked } from '../projections/checkpoints.ts';
 import type { ReadDatabase } from '../projections/database.ts';
@@ -10,10 +10,12 @@ export function createMetrics({
   store,
   db,
   waiting,
+  freshness,
 }: {
   store: Pick<Store, 'lastPosition'>;
   db: ReadDatabase;
   waiting: () => number;
+  freshness: { readonly conflicts: number; readonly brought: number };
 }): Registry {
   const registry = new Registry();
   const registers = [registry];
@@ -24,6 +26,24 @@ export function createMetrics({
     registers,
     collect() {
       this.set(waiting());
+    },
+  });
+  new Counter({
+    name: 'ledger_conflicts_total',
+    help: 'Batches that were decided again, since another process had written their account',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(freshness.conflicts);
+    },
+  });
+  new Counter({
+    name: 'ledger_followed_events_total',
+    help: 'Events of other processes that were followed before they could make a conflict',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(freshness.brought);
     },
   });
   new Gauge({

@@ -6,7 +6,8 @@ import { type Routes, typed } from './parts.ts';
 const publicly = { access: { kind: 'public' }, rateLimit: false } as const;
 
 const readySchema = z.object({
-  status: z.enum(['ready', 'unavailable']),
+  /** `stopping`: all may be well, and yet nothing more should be sent here. */
+  status: z.enum(['ready', 'unavailable', 'stopping']),
   store: z.boolean(),
   database: z.boolean(),
   queue: z.boolean(),
@@ -41,12 +42,13 @@ export const operationsRoutes: Routes = (parts) => async (app) => {
       ]);
       const answers = [last, applied, queue].map(({ status }) => status === 'fulfilled');
       const [store = false, database = false, queueAnswers = false] = answers;
-      const isReady = store && database && queueAnswers;
+      const reachable = store && database && queueAnswers;
+      const status = parts.isStopping() ? 'stopping' : reachable ? 'ready' : 'unavailable';
       const lag =
         last.status === 'fulfilled' && applied.status === 'fulfilled' ? positionsBetween(applied.value, last.value) : null;
       return reply
-        .status(isReady ? 200 : 503)
-        .send({ status: isReady ? 'ready' : 'unavailable', store, database, queue: queueAnswers, projectionLag: lag });
+        .status(status === 'ready' ? 200 : 503)
+        .send({ status, store, database, queue: queueAnswers, projectionLag: lag });
     },
   );
 

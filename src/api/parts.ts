@@ -22,6 +22,8 @@ export type ApiParts = {
   readonly store: Pick<Store, 'lastPosition' | 'readStream'>;
   /** Whether the queue answers; rejects where it doesn't. */
   readonly pingQueue: () => Promise<void>;
+  /** Whether the process was told to end: it still answers, and wants no more to do. */
+  readonly isStopping: () => boolean;
   readonly metrics: Registry;
   /** Micro-credits. */
   readonly signupGrant: number;

@@ -7,12 +7,13 @@ import type { StreamLocks } from '../events/postgres/stream-locks.ts';
 import type { RequestHashes } from '../events/request-hash.ts';
 import { type BatchResult, OutcomeUnknownError, type Store, StoreUnavailableError } from '../events/store.ts';
 import type { Decider } from './decider.ts';
+import { CacheFollower } from './write-path/cache-follower.ts';
 import { decideBatch } from './write-path/decide-batch.ts';
 import { type Envelope, OverloadedError, type Outcome } from './write-path/envelope.ts';
 import type { GroupCommitter } from './write-path/group-committer.ts';
 import type { Loader } from './write-path/gather-loads.ts';
 import { createLoader } from './write-path/load-streams.ts';
-import { SnapshotWriter } from './write-path/snapshot-writer.ts';
+import { StateCache } from './write-path/state-cache.ts';
 import { type Pending, StreamBatch } from './write-path/stream-batch.ts';
 import { advance, type StreamState } from './write-path/stream-state.ts';
 
@@ -59,11 +60,12 @@ export type HandlerParts = {
 
 /** Runs the commands of one kind of stream. */
 export class CommandHandler<State, Command, Event extends LedgerEvent> {
+  /** Keeps states fresh that other processes write too, from when it is told to. */
+  readonly follower: CacheFollower;
   readonly #decider: Decider<State, Command, Event>;
   readonly #parts: HandlerParts;
-  readonly #states: LRUCache<string, StreamState<State>>;
+  readonly #states: StateCache<State, Event>;
   readonly #load: Loader<State>;
-  readonly #snapshots: SnapshotWriter<State>;
   readonly #mailboxes = new Map<string, Pending<State, Command, Event>[]>();
   readonly #contended = new LRUCache<string, true>({ max: 1_000, ttl: CONTENDED_FOR });
   /** Told when no command waits any more. */
@@ -75,9 +77,10 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
   constructor(decider: Decider<State, Command, Event>, parts: HandlerParts) {
     this.#decider = decider;
     this.#parts = parts;
-    this.#states = new LRUCache({ maxSize: parts.capacity, sizeCalculation: ({ state }) => decider.weigh(state) });
+    const { snapshots, capacity } = parts;
+    this.#states = new StateCache({ decider, snapshots, capacity, isBusy: (stream) => this.#mailboxes.has(stream) });
+    this.follower = new CacheFollower({ store: parts.store, states: this.#states });
     this.#load = createLoader(decider, parts);
-    this.#snapshots = new SnapshotWriter(parts.snapshots, parts.capacity);
   }
 
   /** How many commands wait for their answer. */
@@ -124,7 +127,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
   async close(): Promise<void> {
     this.#closing = true;
     if (this.#mailboxes.size > 0) await new Promise<void>((resolve) => (this.#lastEmptied = resolve));
-    await this.#snapshots.close();
+    await Promise.all([this.follower.close(), this.#states.close()]);
   }
 
   /** Works off a stream's mailbox, one batch after the other. Never rejects: every command gets its own answer. */
@@ -162,7 +165,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
         await this.#readWanted(stream, batch, base.state, doubtfulSince !== undefined);
         const result = await this.#propose(stream, batch, base);
         if (result.accepted) {
-          this.#keep(stream, batch.decided.end);
+          this.#states.keep(stream, batch.decided.end);
           batch.answer();
           return;
         }
@@ -172,7 +175,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
           await takeTurn();
         }
       } catch (error) {
-        this.#states.delete(stream);
+        this.#states.forget(stream);
         if (batch.halve(error)) continue;
         // Before anything was sent there is nothing to find out: refused at once.
         if (!(error instanceof OutcomeUnknownError) && doubtfulSince === undefined) throw error;
@@ -187,18 +190,12 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
   }
 
   async #loadState(stream: string): Promise<StreamState<State>> {
-    const { state, snapshotAt } = await this.#load(stream).catch((error: unknown) => {
+    const loaded = await this.#load(stream).catch((error: unknown) => {
       if (error instanceof UnreadableEventError || error instanceof StoreUnavailableError) throw error;
       throw new StoreUnavailableError(`${stream} can't be loaded`, { cause: error });
     });
-    if (snapshotAt !== undefined) this.#snapshots.found(stream, snapshotAt);
-    this.#keep(stream, state);
-    return state;
-  }
-
-  #keep(stream: string, state: StreamState<State>): void {
-    this.#states.set(stream, state);
-    this.#snapshots.offer(stream, state);
+    this.#states.keepLoaded(stream, loaded);
+    return loaded.state;
   }
 
   /** Reads what the batch's commands need and the state no longer holds, and what that names in turn. */
@@ -252,7 +249,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
   ): void {
     batch.known.addClaims(conflict.claimed);
     // Nothing new, and yet refused: what is at hand is not what is stored.
-    if (conflict.missing.length === 0 && conflict.claimed.size === 0 && !conflict.contended) this.#states.delete(stream);
+    if (conflict.missing.length === 0 && conflict.claimed.size === 0 && !conflict.contended) this.#states.forget(stream);
     else this.#catchUp(stream, batch, base, conflict.missing);
   }
 
@@ -262,13 +259,14 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
     base: StreamState<State>,
     missing: readonly StoredEvent[],
   ): void {
+    if (missing.length > 0) this.follower.metConflict();
     let state = base;
     for (const stored of missing) {
       const event = readEvent(stored) as Recorded<Event>;
       state = advance(this.#decider, state, event);
       batch.known.note(event);
     }
-    this.#keep(stream, state);
+    this.#states.keep(stream, state);
   }
 
   /** Waits for the stream's turn and reads what the others wrote meanwhile. */

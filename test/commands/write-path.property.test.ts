@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type AccountEvent, accountStream } from '../../src/events/account-events.ts';
 import { eventHash, NO_HASH } from '../../src/events/chain.ts';
 import type { Recorded } from '../../src/events/event-types.ts';
@@ -10,7 +10,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import type { Ask } from '../support/plain-model.ts';
 import { type Asked, askeds, commandFor, disputedAskeds, envelopeOf, placesOf } from '../support/random-commands.ts';
 import { type Call, expectSerial } from '../support/serial-order.ts';
-import { historyOf, openWritePath, type WritePath } from '../support/write-path.ts';
+import { historyOf, openWritePath, startFollowing, type WritePath } from '../support/write-path.ts';
 
 /*
  * Random commands, fired at once through two processes' worth of write paths, against the plain model: whatever the
@@ -23,13 +23,20 @@ let now = START;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  paths = await Promise.all([openWritePath(database.url, { now: () => now }), openWritePath(database.url, { now: () => now })]);
+});
+
+afterEach(async () => {
+  await Promise.all(paths.map((path) => path.close()));
+  paths = [];
 });
 
 afterAll(async () => {
-  await Promise.all(paths.map((path) => path.close()));
   await database?.close();
 });
+
+async function openPaths(): Promise<void> {
+  paths = await Promise.all([openWritePath(database.url, { now: () => now }), openWritePath(database.url, { now: () => now })]);
+}
 
 const ACCOUNTS = 4;
 /** Cases are begun for so long, in ms. */
@@ -70,6 +77,21 @@ const rounds: fc.Arbitrary<readonly Round[]> = fc.array(askeds, { minLength: 8, 
 test('two processes at once: every answer is one that a serial order gives, and the log is that order', {
   timeout: 60_000,
 }, async () => {
+  await openPaths();
+  await checkRounds();
+});
+
+test('so it is where both follow what the other writes', { timeout: 60_000 }, async () => {
+  await openPaths();
+  await Promise.all(paths.map((path) => startFollowing(path)));
+  await checkRounds();
+  for (const { handler } of paths) {
+    expect(handler.follower.isLive).toBe(true);
+    expect(handler.follower.brought).toBeGreaterThan(0);
+  }
+});
+
+async function checkRounds(): Promise<void> {
   const end = performance.now() + CASES_FOR;
   let cases = 0;
   const property = fc.asyncProperty(rounds, async (all) => {
@@ -93,7 +115,7 @@ test('two processes at once: every answer is one that a serial order gives, and 
   // What fails here depends on timing: a smaller case would rarely fail again.
   await fc.assert(property, { numRuns: 60, endOnFailure: true });
   expect(cases).toBeGreaterThan(5);
-});
+}
 
 /** One case: its accounts, and all that was asked and answered. */
 class Run {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { vi } from 'vitest';
 import { accountDecider, type AccountCommand } from '../../src/commands/account-decider.ts';
 import type { Account } from '../../src/commands/account.ts';
 import { CommandHandler } from '../../src/commands/handle.ts';
@@ -87,6 +88,15 @@ export async function openWritePath(url: string, { before = (store) => store, no
       await Promise.all([pool.end(), lockPool.end()]);
     },
   };
+}
+
+/** Lets a write path follow what others write, from now on, as it does after some conflicts. Returns what made it end since. */
+export async function startFollowing({ handler: { follower } }: WritePath): Promise<readonly unknown[]> {
+  const lost: unknown[] = [];
+  follower.start((error) => lost.push(error));
+  for (let count = 0; count < 3; count += 1) follower.metConflict();
+  await vi.waitUntil(() => follower.isLive || lost.length > 0, { timeout: 10_000, interval: 5 });
+  return lost;
 }
 
 /** All events of a user's account, from the first on. */
