@@ -1,34 +1,42 @@
 import { pathToFileURL } from 'node:url';
 import type pg from 'pg';
+import { ConfigError, readConfig } from '../config.ts';
 import { servicePool } from '../database.ts';
-import { EventAudit, type EventRow, type SoundEvent } from './audit/event-audit.ts';
+import type { Store } from '../events/store.ts';
 import { type Finding, Findings, formatFinding, TooManyFindingsError } from './audit/finding.ts';
-import { checkClaims, checkClaimsOf, checkHeads, checkLinks, checkLinksOf } from './audit/index-audit.ts';
+import { auditPostgresLog } from './audit/postgres-log.ts';
+import type { Progress } from './audit/progress.ts';
+import { auditStoreLog } from './audit/store-log.ts';
+import { openLog } from './log-access/log-end.ts';
 
-/** How far the audit has come, or what it went through when it is done. */
-export type Progress = { readonly events: number; readonly streams: number; readonly claims: number; readonly links: number };
+type Options = {
+  readonly pool: pg.Pool;
+  /** What keeps the log, where it isn't Postgres. */
+  readonly store?: Pick<Store, 'readAll' | 'readStreams'> | undefined;
+  readonly onProgress?: (progress: Progress) => void;
+};
 
-type Options = { readonly pool: pg.Pool; readonly onProgress?: (progress: Progress) => void };
-
-/** Events at a time: an event is 256 KiB at the most. */
-const PAGE = 500;
+/** As `set local` takes it: how long the moment of Postgres is kept while a page of another store is read. */
+const PATIENCE = '10min';
 
 /**
  * Audits the whole log as it is stored: that no event was changed, moved, removed or put in, that claims, links and
  * heads say what the events say, and that every balance is what the double entries make it. Returns what is not so,
- * the first thousand findings at the most. Reads one snapshot, so that the log may go on meanwhile; keeps a small
- * record of each stream in memory and a page of events.
+ * the first thousand findings at the most. Reads one snapshot of Postgres, so that the log may go on meanwhile; keeps a
+ * small record of each stream in memory and a page of events.
  *
  * What leaves no trace here: who may write everything can cut off the end of the log together with the heads, claims
  * and links of what was cut, and can change the order in which events of *different* streams stand.
  */
-export async function verify({ pool, onProgress = () => undefined }: Options): Promise<Finding[]> {
+export async function verify({ pool, store, onProgress = () => undefined }: Options): Promise<Finding[]> {
   const findings = new Findings();
   const client = await pool.connect();
   let failure: Error | undefined;
   try {
     await client.query('begin transaction isolation level repeatable read read only');
-    await audit(client, findings, onProgress);
+    await client.query(`set local idle_in_transaction_session_timeout = '${PATIENCE}'`);
+    if (store === undefined) await auditPostgresLog(client, findings, onProgress);
+    else await auditStoreLog({ store, client }, findings, onProgress);
     await client.query('commit');
   } catch (error) {
     // The transaction ends with its connection, whatever became of it.
@@ -41,51 +49,39 @@ export async function verify({ pool, onProgress = () => undefined }: Options): P
   return findings.all;
 }
 
-async function audit(client: pg.ClientBase, findings: Findings, onProgress: (progress: Progress) => void): Promise<void> {
-  const events = new EventAudit(findings);
-  const progress = (claims: number, links: number): Progress => ({
-    events: events.events,
-    streams: events.ends.size,
-    claims,
-    links,
-  });
-  // Behind the smallest number there is, and not behind 0, so that nothing hides before the first position.
-  for (let after = '-9223372036854775808'; ; ) {
-    const { rows } = await client.query<EventRow>(
-      `select e.position, e.stream_id, s.name as stream, e.revision, e.id, e.type, e.data, e.metadata, e.hash
-       from ledger.events e left join ledger.streams s on s.id = e.stream_id
-       where e.position > $1 order by e.position limit ${PAGE}`,
-      [after],
-    );
-    const last = rows.at(-1);
-    if (last === undefined) break;
-    const sound: SoundEvent[] = [];
-    for (const row of rows) {
-      const one = events.check(row);
-      if (one !== undefined) sound.push(one);
-    }
-    await checkClaimsOf(client, sound, findings);
-    await checkLinksOf(client, sound, findings);
-    onProgress(progress(0, 0));
-    after = last.position;
-  }
-  await checkHeads(client, events.ends, findings);
-  const claims = await checkClaims(client, findings);
-  const links = await checkLinks(client, findings);
-  onProgress(progress(claims, links));
-}
-
-/** The command: prints every finding on a line, or what was gone through. Returns the exit code. */
-async function main(url: string | undefined): Promise<number> {
-  if (url === undefined || url === '') {
+/**
+ * The command: prints every finding on a line, or what was gone through, of the log in KurrentDB where EVENTSTORE_URL is
+ * set. Returns the exit code.
+ */
+async function main({ DATABASE_URL, EVENTSTORE_URL, EVENTSTORE_PREFIX }: NodeJS.ProcessEnv): Promise<number> {
+  if (DATABASE_URL === undefined || DATABASE_URL === '') {
     process.stderr.write('DATABASE_URL is not set: it names the database whose log is to be verified\n');
     return 2;
   }
+  try {
+    const { databaseUrl, eventStoreUrl, eventStorePrefix } = readConfig({ DATABASE_URL, EVENTSTORE_URL, EVENTSTORE_PREFIX });
+    if (eventStoreUrl === undefined) return await report(databaseUrl);
+    const end = await openLog({ url: eventStoreUrl, prefix: eventStorePrefix }, { databaseUrl, onTrouble: tell });
+    try {
+      return await report(databaseUrl, end.store);
+    } finally {
+      await end.close();
+    }
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    process.stderr.write(error instanceof ConfigError ? `${message}\n` : `The log can't be verified: ${message}\n`);
+    return 2;
+  }
+}
+
+/** Verifies and says what was found. Returns the exit code. */
+async function report(url: string, store?: Store): Promise<number> {
   const pool = servicePool(url, 'verify', 1);
   let done: Progress = { events: 0, streams: 0, claims: 0, links: 0 };
   try {
     const findings = await verify({
       pool,
+      store,
       onProgress: (progress) => {
         done = progress;
         if (process.stderr.isTTY) process.stderr.write(`\r${progress.events} events`);
@@ -97,13 +93,16 @@ async function main(url: string | undefined): Promise<number> {
     process.stdout.write(
       findings.length === 0 ? `The log is as it was written: ${through}.\n` : `${findings.length} findings: ${through}.\n`,
     );
+    const { unindexed = 0 } = done;
+    if (unindexed > 0) process.stdout.write(`${unindexed} events are not in the index of claims and links yet.\n`);
     return findings.length === 0 ? 0 : 1;
-  } catch (error) {
-    process.stderr.write(`The log can't be verified: ${error instanceof Error ? error.message : String(error)}\n`);
-    return 2;
   } finally {
     await pool.end();
   }
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) process.exitCode = await main(process.env['DATABASE_URL']);
+function tell(what: string): void {
+  process.stderr.write(`${what}\n`);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) process.exitCode = await main(process.env);

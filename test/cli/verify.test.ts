@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Progress, verify } from '../../src/cli/verify.ts';
+import type { Progress } from '../../src/cli/audit/progress.ts';
+import { verify } from '../../src/cli/verify.ts';
 import { servicePool } from '../../src/database.ts';
 import { credits } from '../support/account-samples.ts';
 import { ADA, BOB, EVE, matching, type Victim, useVictims } from './tampering.ts';

@@ -4,12 +4,14 @@ import { legsOf } from '../../events/legs.ts';
 import { NO_STREAM } from '../../events/store.ts';
 import type { Findings } from './finding.ts';
 
-/** A row of ledger.events as it is stored, with the name of its stream (null where there is no such stream). */
-export type EventRow = {
+/** An event as it is stored, as whoever reads the log gives it to be checked. */
+export type StoredRow = {
   readonly position: string;
-  readonly stream_id: string;
+  /** What tells its stream from others: the id of the stream's row, or its name. */
+  readonly streamKey: string;
+  /** Null where there is no such stream. */
   readonly stream: string | null;
-  readonly revision: string;
+  readonly revision: number;
   readonly id: string;
   readonly type: string;
   readonly data: string;
@@ -18,12 +20,12 @@ export type EventRow = {
 };
 
 /** An event that is what was hashed, and what it says of itself. */
-export type SoundEvent = { readonly row: EventRow; readonly event: Recorded };
+export type SoundEvent = { readonly row: StoredRow; readonly event: Recorded };
 
-/** The end of a stream as far as it was read: a small record for each stream is all that the audit keeps. */
 /** The balances of an account that the legs of its events make. */
 const BALANCES = ['available', 'reserved', 'frozen', 'debt'] as const;
 
+/** The end of a stream as far as it was read: a small record for each stream is all that the audit keeps. */
 export type StreamEnd = {
   readonly revision: number;
   /** Of the last event, in base64url. */
@@ -41,17 +43,20 @@ const BEFORE_FIRST: StreamEnd = {
 /**
  * Checks events one by one, in the order of the log: positions and revisions without a gap, each event what was
  * hashed and behind the one that it names, double entries that sum to zero and make the balances it carries. What
- * follows from a fault is not reported again: behind it, the next event's own word is taken.
+ * follows from a fault is not reported again: behind it, the next event's own word is taken. Positions are looked at
+ * where they are consecutive numbers, as in Postgres alone.
  */
 export class EventAudit {
-  /** By the id of the stream's row. */
+  /** By the stream's key. */
   readonly ends = new Map<string, StreamEnd>();
   readonly #findings: Findings;
+  readonly #hasNumbers: boolean;
   #nextPosition = 1;
   #events = 0;
 
-  constructor(findings: Findings) {
+  constructor(findings: Findings, { hasNumbers }: { readonly hasNumbers: boolean }) {
     this.#findings = findings;
+    this.#hasNumbers = hasNumbers;
   }
 
   /** How many events were checked. */
@@ -60,34 +65,33 @@ export class EventAudit {
   }
 
   /** Checks the next event of the log. Returns it where its content can be believed. */
-  check(row: EventRow): SoundEvent | undefined {
+  check(row: StoredRow): SoundEvent | undefined {
     this.#events += 1;
-    this.#checkPosition(row);
+    if (this.#hasNumbers) this.#checkPosition(row);
     const { stream } = row;
     if (stream === null) {
-      this.#findings.add(placeOf(row), `it belongs to no stream: there is none with the id ${row.stream_id}`);
+      this.#findings.add(placeOf(row), `it belongs to no stream: there is none with the id ${row.streamKey}`);
       return undefined;
     }
-    const before = this.ends.get(row.stream_id) ?? BEFORE_FIRST;
+    const before = this.ends.get(row.streamKey) ?? BEFORE_FIRST;
     const follows = this.#checkRevision(row, before);
     const event = this.#readSound({ ...row, stream });
     if (event !== undefined && follows && event.metadata.prevHash !== before.hash) {
-      const said =
-        Number(row.revision) === 0 ? 'it names an event before it' : 'the event before it has another hash than it names';
+      const said = row.revision === 0 ? 'it names an event before it' : 'the event before it has another hash than it names';
       this.#findings.add(placeOf(row), `it does not follow on what stands before it: ${said}`);
     }
     const balances = event === undefined ? undefined : this.#balancesAfter(row, event, follows ? before.balances : undefined);
-    const revision = Number(row.revision);
+    const { revision } = row;
     // One that stands behind a later one of its stream is no end of it.
     const isEnd = revision > before.revision;
     this.ends.set(
-      row.stream_id,
+      row.streamKey,
       isEnd ? { revision, hash: row.hash.toString('base64url'), balances } : { ...before, balances: undefined },
     );
     return event && { row, event };
   }
 
-  #checkPosition(row: EventRow): void {
+  #checkPosition(row: StoredRow): void {
     const position = Number(row.position);
     const missing = position - this.#nextPosition;
     if (missing < 0) this.#findings.add(placeOf(row), 'positions begin at 1');
@@ -101,8 +105,8 @@ export class EventAudit {
   }
 
   /** Whether the event stands right behind the one before it in its stream. */
-  #checkRevision(row: EventRow, before: StreamEnd): boolean {
-    const revision = Number(row.revision);
+  #checkRevision(row: StoredRow, before: StreamEnd): boolean {
+    const { revision } = row;
     const expected = before.revision + 1;
     if (revision > expected) {
       const upTo =
@@ -117,16 +121,15 @@ export class EventAudit {
   }
 
   /** The event, where its content is what was hashed and can be read. */
-  #readSound(row: EventRow & { readonly stream: string }): Recorded | undefined {
+  #readSound(row: StoredRow & { readonly stream: string }): Recorded | undefined {
     const { hash, id } = row;
-    const stored = { ...row, revision: Number(row.revision) };
     if (id !== eventId(hash)) this.#findings.add(placeOf(row), 'its id is not the beginning of its hash');
-    if (!eventHash(stored).equals(hash)) {
+    if (!eventHash(row).equals(hash)) {
       this.#findings.add(placeOf(row), 'its content or place is not what was hashed');
       return undefined;
     }
     try {
-      return readEvent(stored);
+      return readEvent(row);
     } catch (error) {
       if (!(error instanceof UnreadableEventError)) throw error;
       this.#findings.add(placeOf(row), `it can't be read: ${error.message}`);
@@ -134,7 +137,7 @@ export class EventAudit {
     }
   }
 
-  #balancesAfter(row: EventRow, event: Recorded, before: StreamEnd['balances']): StreamEnd['balances'] {
+  #balancesAfter(row: StoredRow, event: Recorded, before: StreamEnd['balances']): StreamEnd['balances'] {
     if (!isAccountEvent(event)) return undefined;
     const { after } = event.data;
     const made: { [account: string]: number } = {};
@@ -162,6 +165,6 @@ export class EventAudit {
 }
 
 /** Where a row stands, for a finding. */
-export function placeOf({ stream, revision, position }: Pick<EventRow, 'stream' | 'revision' | 'position'>) {
-  return { stream, revision: Number(revision), position };
+export function placeOf({ stream, revision, position }: Pick<StoredRow, 'stream' | 'revision' | 'position'>) {
+  return { stream, revision, position };
 }

@@ -24,11 +24,11 @@ export async function checkClaimsOf(client: pg.ClientBase, events: readonly Soun
   const { rows } = await client.query<{ ord: string; revision: string | null }>(
     `select w.ord, c.revision from unnest($1::bigint[], $2::bytea[]) with ordinality as w (stream_id, claim, ord)
      left join ledger.claims c on c.stream_id = w.stream_id and c.claim = w.claim`,
-    [wanted.map(({ row }) => row.stream_id), wanted.map(({ value }) => Buffer.from(value, 'base64url'))],
+    [wanted.map(({ row }) => row.streamKey), wanted.map(({ value }) => Buffer.from(value, 'base64url'))],
   );
   for (const { ord, revision } of rows) {
     const one = wanted[Number(ord) - 1];
-    if (one === undefined || revision === one.row.revision) continue;
+    if (one === undefined || (revision !== null && Number(revision) === one.row.revision)) continue;
     const what =
       revision === null ? 'does not stand among the claims' : `stands among the claims as that of revision ${revision}`;
     findings.add(placeOf(one.row), `its claim ${one.value} ${what}`);
@@ -41,7 +41,7 @@ export async function checkLinksOf(client: pg.ClientBase, events: readonly Sound
   const { rows } = await client.query<{ ord: string; revision: string | null }>(
     `select w.ord, l.revision from unnest($1::bigint[], $2::bigint[]) with ordinality as w (stream_id, about, ord)
      left join ledger.links l on l.stream_id = w.stream_id and l.about = w.about`,
-    [wanted.map(({ row }) => row.stream_id), wanted.map(({ value }) => value)],
+    [wanted.map(({ row }) => row.streamKey), wanted.map(({ value }) => value)],
   );
   for (const { ord, revision } of rows) {
     const one = wanted[Number(ord) - 1];

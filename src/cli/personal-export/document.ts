@@ -1,29 +1,35 @@
 import type pg from 'pg';
 import { accountStream } from '../../events/account-events.ts';
 import { MICRO_PER_CREDIT } from '../../events/amounts.ts';
-import type { Json } from '../../events/canonical.ts';
 import type { Personal } from '../../events/personal.ts';
-import { pagesOf, type Row } from './pages.ts';
+import type { Store } from '../../events/store.ts';
+import { eventPages, headOf, pagesOf, type Row } from './pages.ts';
 
-type Options = { readonly pool: pg.Pool; readonly personal: Personal; readonly user: string };
+type Options = {
+  readonly pool: pg.Pool;
+  readonly store: Pick<Store, 'readStream' | 'readStreams'>;
+  readonly personal: Personal;
+  readonly user: string;
+};
 
 /** As `set local` takes it: whoever reads the document may take their time over a page. */
 const PATIENCE = '10min';
 
 /**
  * All that the ledger holds about a person, as the text of one JSON document, piece by piece: memory holds a page of rows
- * however long their history is. It is one moment of the database. Amounts are micro-credits, as they are stored; words
- * are decrypted, and null where their key was erased.
+ * however long their history is. Its rows are one moment of the database; its events, from whichever store keeps them, go
+ * as far as the stream went right then. Amounts are micro-credits, as they are stored; words are decrypted, and null where
+ * their key was erased.
  *
  * The rows of read models are found by their columns, so that none is forgotten that comes later.
  */
-export async function* exportOf({ pool, personal, user }: Options): AsyncGenerator<string> {
+export async function* exportOf({ pool, ...whose }: Options): AsyncGenerator<string> {
   const client = await pool.connect();
   let isDone = false;
   try {
     await client.query('begin transaction isolation level repeatable read read only');
     await client.query(`set local idle_in_transaction_session_timeout = '${PATIENCE}'`);
-    yield* partsOf(client, { personal, user });
+    yield* partsOf(client, whose);
     await client.query('commit');
     isDone = true;
   } finally {
@@ -32,13 +38,17 @@ export async function* exportOf({ pool, personal, user }: Options): AsyncGenerat
   }
 }
 
-type Whose = Pick<Options, 'personal' | 'user'>;
+type Whose = Omit<Options, 'pool'>;
 
-async function* partsOf(client: pg.ClientBase, { personal, user }: Whose): AsyncGenerator<string> {
+async function* partsOf(client: pg.ClientBase, { store, personal, user }: Whose): AsyncGenerator<string> {
   const stream = accountStream(user);
   const words = wordsOf(personal, stream);
-  yield `{\n${member('userId', user)},\n${member('exportedAt', await momentOf(client))},\n${member('microCreditsPerCredit', MICRO_PER_CREDIT)},\n`;
-  yield `${member('account', await accountOf(client, stream))},\n`;
+  // The database's moment comes first: what its rows know of the stream, the stream holds.
+  const moment = await momentOf(client);
+  const head = await headOf(store, stream);
+  const account = head === undefined ? null : { stream, revision: head };
+  yield `{\n${member('userId', user)},\n${member('exportedAt', moment)},\n${member('microCreditsPerCredit', MICRO_PER_CREDIT)},\n`;
+  yield `${member('account', account)},\n`;
   yield* listOf('keys', pagesOf(client, KEYS, [user]));
   for (const { table, key, column } of await readModelsOf(client)) {
     const query = `select * from read_model.${table} where ${column} = $1 order by ${key}`;
@@ -46,27 +56,15 @@ async function* partsOf(client: pg.ClientBase, { personal, user }: Whose): Async
     yield* listOf(camelCase(table), opened(pagesOf(client, query, [column === 'stream' ? stream : user]), words));
   }
   yield ',\n';
-  yield* listOf('events', opened(pagesOf(client, EVENTS, [stream]), words));
+  yield* listOf('events', opened(eventPages(store, stream, head), words));
   yield '\n}\n';
 }
 
 const KEYS = 'select id, created_at, erased_at, erased_by from ledger.personal_keys where subject = $1 order by created_at, id';
 
-const EVENTS = `select e.position, e.revision, e.id, e.type, e.data::json, e.metadata::json, encode(e.hash, 'hex') as hash
-  from ledger.streams s join ledger.events e on e.stream_id = s.id where s.name = $1 order by e.revision`;
-
 async function momentOf(client: pg.ClientBase): Promise<string | undefined> {
   const { rows } = await client.query<{ now: Date }>('select now()');
   return rows[0]?.now.toISOString();
-}
-
-/** The stream and where it ends; null where there is no account. */
-async function accountOf(client: pg.ClientBase, stream: string): Promise<Json> {
-  const { rows } = await client.query<{ revision: string }>(
-    'select revision from ledger.streams where name = $1 and revision >= 0',
-    [stream],
-  );
-  return rows[0] === undefined ? null : { stream, revision: Number(rows[0].revision) };
 }
 
 type ReadModel = { readonly table: string; readonly key: string; readonly column: 'user_id' | 'stream' };

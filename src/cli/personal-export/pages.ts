@@ -1,4 +1,7 @@
 import pg from 'pg';
+import type { StoredEvent } from '../../events/event-types.ts';
+import type { Store } from '../../events/store.ts';
+import { patiently } from '../log-access/patiently.ts';
 
 /** A row of whatever table, by the names of its columns. */
 export type Row = { readonly [column: string]: unknown };
@@ -32,6 +35,38 @@ export async function* pagesOf(client: pg.ClientBase, query: string, values: rea
     yield rows;
   }
   await client.query('close page');
+}
+
+/** The last revision of a stream; undefined where there is none. */
+export async function headOf(store: Pick<Store, 'readStream'>, stream: string): Promise<number | undefined> {
+  const [head] = await patiently(() => store.readStream(stream, { direction: 'backward', limit: 1 }));
+  return head?.revision;
+}
+
+/** A stream's events up to a revision, oldest first, a non-empty page at a time: memory holds a page. */
+export async function* eventPages(
+  store: Pick<Store, 'readStreams'>,
+  stream: string,
+  head: number | undefined,
+): AsyncGenerator<readonly Row[]> {
+  if (head === undefined) return;
+  for (let from = 0; from <= head; from += PAGE) {
+    // Of a range the store reads no more than is in it, however long the stream.
+    const range = { stream, from, to: Math.min(from + PAGE - 1, head) };
+    const events = await patiently(() => store.readStreams([range]));
+    if (events.length > 0) yield events.map(rowOf);
+  }
+}
+
+function rowOf({ revision, id, type, data, metadata, hash }: StoredEvent): Row {
+  return {
+    revision,
+    id,
+    type,
+    data: JSON.parse(data) as unknown,
+    metadata: JSON.parse(metadata) as unknown,
+    hash: hash.toString('hex'),
+  };
 }
 
 function integerOf(column: string): number {

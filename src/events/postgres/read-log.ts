@@ -5,6 +5,13 @@ import { EVENT_COLUMNS, type EventRow, toPositioned, toStored } from './rows.ts'
 
 const LARGEST_REVISION = Number.MAX_SAFE_INTEGER;
 
+/*
+ * A page of a stream: as many revisions as events are wanted, since there is none missing. Without both ends the planner
+ * reads and sorts all the rest of a long stream for one page.
+ */
+const FROM_HERE = 'e.revision >= $2 and e.revision < $2::bigint + $3::bigint';
+const UP_TO_HERE = 'e.revision <= least($2, s.revision) and e.revision > least($2, s.revision) - $3::bigint';
+
 /** Which events stand behind a position, at most `limit`, in commit order. */
 export type ReadAdvances = (options: { readonly after: Position; readonly limit: number }) => Promise<readonly Advance[]>;
 
@@ -18,7 +25,7 @@ export function logReader(query: Query): LogReader {
       const rows = await query<EventRow>(
         `read-stream-${direction}`,
         `select ${EVENT_COLUMNS} from ledger.streams s join ledger.events e on e.stream_id = s.id
-         where s.name = $1 and e.revision ${forward ? '>=' : '<='} $2 order by e.revision ${forward ? '' : 'desc'} limit $3`,
+         where s.name = $1 and ${forward ? FROM_HERE : UP_TO_HERE} order by e.revision ${forward ? '' : 'desc'} limit $3`,
         [stream, from ?? (forward ? 0 : LARGEST_REVISION), limit],
       );
       return rows.map(toStored);
