@@ -15,7 +15,7 @@ import type { Written } from './protocol.ts';
 import type { KurrentReader } from './reader.ts';
 
 /** In ms: for how long a batch is sent again whose outcome isn't known, and how long to wait in between. */
-const AGAIN_FOR = 3_000;
+const AGAIN_FOR = 2_500;
 const AGAIN_AFTER = 50;
 const AGAIN_AT_MOST = 20;
 /** How many events a conflict brings back at the most. Who is further behind asks again. */

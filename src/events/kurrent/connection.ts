@@ -19,10 +19,10 @@ import type {
  * whoever waited is told that the answer is lost. The client's own faults end with its thread.
  */
 
-/** In ms: the thread answers for a silent server after three seconds; one that takes longer is silent itself. */
+/** In ms: the thread answers for a silent server after two seconds; one that takes longer is silent itself. */
 const ANSWERS_WITHIN = 5_000;
 /** A new thread takes a while to begin. */
-const BEGINS_WITHIN = 10_000;
+const BEGINS_WITHIN = 20_000;
 /** Questions that wait for their answer at the most. */
 const MAX_WAITING = 1_000;
 /** Appends in a row to which the server was silent, until the client counts as poisoned and is replaced. */
@@ -55,6 +55,8 @@ export class Connection {
   #begunAt = Number.NEGATIVE_INFINITY;
   #silent = 0;
   #number = 0;
+  /** What the last client ended with. */
+  #ended: string | undefined;
   #closed = false;
 
   constructor({ url, onTrouble }: { url: string; onTrouble: (what: string, error: unknown) => void }) {
@@ -62,9 +64,14 @@ export class Connection {
     this.#onTrouble = onTrouble;
   }
 
-  /** What the server says of itself. Throws StoreUnavailableError where no answer came. */
-  async check(): Promise<Answers['check']> {
-    return this.#ask({ ask: 'check' }, () => new StoreUnavailableError('the client does not answer'));
+  /** What the server says of itself, or why it doesn't; `hopeless` where asking again is no use. */
+  async check(): Promise<Answers['check'] | { readonly why: string; readonly hopeless: true }> {
+    try {
+      return await this.#ask<'check'>({ ask: 'check' }, () => undefined);
+    } catch {
+      // A client that ends at once can't use its URL.
+      return this.#ended === undefined ? { why: 'the client does not answer' } : { why: this.#ended, hopeless: true };
+    }
   }
 
   /** Appends to many streams at once. Never rejects: what was lost on the way may have been written. */
@@ -162,7 +169,10 @@ export class Connection {
       this.#onTrouble(`the KurrentDB client has ended: ${why}`, error);
       this.#forget(why);
     };
-    thread.once('error', (error) => ended('an error that nobody caught', error));
+    thread.once('error', (error) => {
+      this.#ended = error instanceof Error ? error.message : String(error);
+      ended('an error that nobody caught', error);
+    });
     thread.once('exit', (code) => ended(`exit code ${code}`));
     return thread;
   }

@@ -31,12 +31,19 @@ export class IndexWriter {
     if (this.#writing === undefined) this.#plan(WRITE_AFTER);
   }
 
-  /** Writes what waits, once, and nothing more. */
+  /** Writes what waits, and takes nothing more. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
     await this.#writing;
-    if (this.#waiting.size > 0) await this.#write().catch(() => undefined);
+    // What can't be written now is read from the streams by the next process.
+    while (this.#waiting.size > 0) {
+      const isWritten = await this.#write().then(
+        () => true,
+        () => false,
+      );
+      if (!isWritten) return;
+    }
   }
 
   #plan(milliseconds: number): void {

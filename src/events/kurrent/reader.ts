@@ -1,8 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { StoredEvent } from '../event-types.ts';
 import { type Position, type PositionedEvent, START, type Store, StoreUnavailableError } from '../store.ts';
 import type { Connection } from './connection.ts';
 import type { Names } from './names.ts';
-import type { Range, RecordedEvent } from './protocol.ts';
+import type { Range, Read, RecordedEvent } from './protocol.ts';
 
 /** Events of the whole log in one question, others' among them. */
 const PAGE = 1_000;
@@ -10,6 +11,10 @@ const PAGE = 1_000;
 const SEARCHES_FOR = 30_000;
 /** How many of the last events are looked through for one of ours. */
 const LAST_EVENTS = 2_000;
+
+/** In ms: for how long what can't be read is asked for again, and after what rest. */
+const AGAIN_FOR = 500;
+const AGAIN_AFTER = 50;
 
 /** A piece of a stream by the ledger's name. */
 export type StreamRange = Range;
@@ -29,7 +34,7 @@ export type KurrentReader = Pick<Store, 'readStream' | 'readStreams' | 'readAll'
 export function kurrentReader(connection: Connection, names: Names): KurrentReader {
   const readRanges: KurrentReader['readRanges'] = async (ranges) => {
     const asked = ranges.filter(({ count }) => count > 0);
-    const read = asked.length === 0 ? [] : await connection.read(asked.map(toServer));
+    const read = await patiently(asked.map(toServer), (some) => connection.read(some));
     const found = new Map<StreamRange, readonly StoredEvent[]>();
     for (const [index, range] of asked.entries()) {
       const result = read[index];
@@ -89,12 +94,32 @@ export function kurrentReader(connection: Connection, names: Names): KurrentRead
       return last?.position ?? START;
     },
     heads: async (streams) => {
-      if (streams.length === 0) return [];
       const ranges = streams.map((stream): Range => ({ stream, from: undefined, direction: 'backward', count: 1 }));
-      const read = await connection.read(ranges.map(toServer));
+      const read = await patiently(ranges.map(toServer), (some) => connection.read(some));
       return read.map((result) => ('why' in result ? undefined : (result.events[0]?.revision ?? -1)));
     },
   };
+}
+
+/**
+ * Reads, and once more what failed at once: a client that is sent to another leader, or whose connection has broken,
+ * refuses the calls that were under way and is well again. What failed slowly isn't asked again: somebody waits.
+ */
+async function patiently(
+  ranges: readonly Range[],
+  read: (ranges: readonly Range[]) => Promise<readonly Read[]>,
+): Promise<readonly Read[]> {
+  if (ranges.length === 0) return [];
+  let results = await read(ranges);
+  const deadline = performance.now() + AGAIN_FOR;
+  while (results.some((result) => 'why' in result) && performance.now() < deadline) {
+    await delay(AGAIN_AFTER);
+    const failed = ranges.filter((_, place) => 'why' in (results[place] ?? {}));
+    const again = await read(failed);
+    let next = 0;
+    results = results.map((result) => ('why' in result ? (again[next++] ?? result) : result));
+  }
+  return results;
 }
 
 function toStored({ revision, id, type, data, metadata, hash }: RecordedEvent, stream: string): StoredEvent {

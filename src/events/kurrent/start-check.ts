@@ -6,6 +6,9 @@ import type { Connection } from './connection.ts';
 const READY_WITHIN = 10_000;
 const LOOK_AGAIN = 250;
 
+/** What no waiting mends. */
+const HOPELESS = /access.?denied|unauthenticated|certificate|self.signed|wrong version number|EPROTO/i;
+
 /** The oldest version whose answers this was tried against: https://developers.eventstore.com/server */
 const OLDEST = [22, 10] as const;
 
@@ -30,8 +33,9 @@ export async function checkServer(connection: Connection, url: string): Promise<
       why = readable;
     } else {
       ({ why } = found);
+      if ('hopeless' in found) break;
     }
-    if (/access.?denied|unauthenticated/i.test(why)) break;
+    if (HOPELESS.test(why)) break;
     await delay(LOOK_AGAIN);
   } while (performance.now() < deadline);
   throw new StoreUnavailableError(`The EVENTSTORE_URL (${withoutPassword(url)}) can't be used: ${hint(why)}`);
@@ -56,6 +60,7 @@ function hint(why: string): string {
     return `the server's certificate is not trusted: name its CA with tlsCAFile (${why}).`;
   if (/wrong version number|ssl|tls|EPROTO/i.test(why))
     return `one side speaks TLS and the other doesn't: look at tls= (${why}).`;
+  if (/Failed to connect/i.test(why)) return `nothing answers there, or it wants TLS (${why}).`;
   if (/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|code 14|discover/i.test(why)) return `nothing answers there (${why}).`;
   return `${why}.`;
 }
