@@ -4,7 +4,8 @@ import { runMigrations } from 'bullmq';
 import { Kysely, type Migration, Migrator, PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
 import { SERVICE_ROLE } from './database.ts';
-import { QUEUE_NAME, QUEUE_SCHEMA } from './workers/queues.ts';
+import { QUEUE_NAME } from './workers/jobs.ts';
+import { QUEUE_SCHEMA } from './workers/postgres-queue.ts';
 
 const FOLDER = join(import.meta.dirname, '..', 'migrations');
 /** Held while the queue is migrated: rights that two processes give at once collide. */

@@ -91,7 +91,8 @@ export async function route({ store, db, queue, log }: RouterParts, stop: AbortS
   };
 
   // If one fails the others stop too, and the router is started again from what is applied.
-  await Promise.all([follow(), confirm(), tryParked()].map((part) => part.finally(() => failed.abort())));
+  const parts = [follow(), confirm(), tryParked()].map((part) => part.finally(() => failed.abort()));
+  for (const ended of await Promise.allSettled(parts)) if (ended.status === 'rejected') throw ended.reason;
 }
 
 /** Each stream once, at the highest revision. */

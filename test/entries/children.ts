@@ -92,7 +92,7 @@ function cleanEnv(): NodeJS.ProcessEnv {
     'JWT_SECRET',
     'MANA_SERVICE_KEY',
   ];
-  const others = ['BASE_URL', 'LOG_LEVEL', 'SIGNUP_GRANT', 'DATA_DIR', 'NODE_OPTIONS', 'NODE_ENV'];
+  const others = ['BASE_URL', 'LOG_LEVEL', 'SIGNUP_GRANT', 'SHUTDOWN_DRAIN', 'DATA_DIR', 'NODE_OPTIONS', 'NODE_ENV'];
   const limits = ['CORS_ORIGINS', 'TRUST_PROXY', 'RATE_LIMIT', 'RATE_LIMIT_USER', 'RATE_LIMIT_SERVICE', 'RATE_LIMIT_ADDRESS'];
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => ![...ours, ...others, ...limits].includes(name) && !name.startsWith('VITEST')),

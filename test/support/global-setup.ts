@@ -5,8 +5,12 @@ import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { type Cluster, startCluster } from '../../src/embedded/cluster.ts';
 import { migrate } from '../../src/migrate.ts';
+import { type RedisServer, startRedisServer } from './redis-server.ts';
 
 const TEMPLATE = 'mana_template';
+
+/** What `MANA_TEST_ON` may say: see backends.ts. */
+const BACKENDS = ['redis', 'kurrent'];
 
 declare module 'vitest' {
   // Merged with vitest's own: what is provided here, test files inject.
@@ -21,12 +25,18 @@ declare module 'vitest' {
   }
 }
 
-/** One Postgres for the whole run, with a migrated template database. Returns what stops and removes it. */
+/**
+ * One Postgres for the whole run, with a migrated template database, and a Redis where the suites run on it. Returns what
+ * stops and removes them.
+ */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const backend = readBackend();
   const home = mkdtempSync(join(tmpdir(), 'mana-test-'));
   let cluster: Cluster | undefined;
+  let redis: RedisServer | undefined;
   const teardown = async (): Promise<void> => {
     try {
+      await redis?.stop();
       await cluster?.stop();
     } finally {
       rmSync(home, { recursive: true, force: true });
@@ -37,15 +47,31 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     chmodSync(home, 0o755);
     cluster = await startCluster(home);
     await makeTemplate(cluster);
+    if (backend !== undefined) redis = await startRedisServer();
     project.provide('adminUrl', cluster.url('postgres'));
     project.provide('template', TEMPLATE);
-    project.provide('redisUrl', null);
-    project.provide('eventStoreUrl', null);
+    project.provide('redisUrl', redis?.url ?? null);
+    project.provide('eventStoreUrl', backend === 'kurrent' ? eventStoreUrl() : null);
     return teardown;
   } catch (error) {
     await teardown();
     throw error;
   }
+}
+
+/** What the suites run on beside Postgres. Throws where `MANA_TEST_ON` names what is not there. */
+function readBackend(): string | undefined {
+  const given = process.env['MANA_TEST_ON'] ?? '';
+  if (given === '') return undefined;
+  if (!BACKENDS.includes(given)) throw new Error(`MANA_TEST_ON is ${given}: it may be ${BACKENDS.join(' or ')}, or not set`);
+  return given;
+}
+
+/** The server that keeps the log. */
+function eventStoreUrl(): string {
+  const given = process.env['EVENTSTORE_URL'] ?? '';
+  if (given === '') throw new Error('EVENTSTORE_URL is not set');
+  return given;
 }
 
 async function makeTemplate(cluster: Cluster): Promise<void> {

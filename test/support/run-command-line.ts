@@ -15,7 +15,9 @@ export function runCommandLine(
   databaseUrl: string,
   nodeOptions: readonly string[] = [],
 ): Promise<Ended> {
-  const env = { ...process.env, ...environmentOn(databaseUrl) };
+  // Where the suites themselves run is no setting of the command's; an empty variable counts as one that isn't set.
+  const settings = databaseUrl === '' ? { DATABASE_URL: '' } : environmentOn(databaseUrl);
+  const env = { ...process.env, EVENTSTORE_URL: '', REDIS_URL: '', ...settings };
   const how = [...nodeOptions, '--import', 'tsx', `src/cli/${name}.ts`, ...args];
   return new Promise((resolve) => {
     execFile(process.execPath, how, { cwd: ROOT, env, maxBuffer: MAX_OUTPUT }, (error, stdout, stderr) => {

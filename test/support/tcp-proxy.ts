@@ -10,6 +10,9 @@ export type TcpProxy = {
   /** Cuts every connection and takes no more until `restore`. */
   readonly cut: () => Promise<void>;
   readonly restore: () => Promise<void>;
+  /** Passes nothing on, in either direction, until `resume`; connections stay, and new ones are taken. */
+  readonly hold: () => void;
+  readonly resume: () => void;
   readonly close: () => Promise<void>;
 };
 
@@ -18,6 +21,7 @@ export async function tcpProxy(target: string): Promise<TcpProxy> {
   const to = new URL(target);
   const sockets = new Set<Socket>();
   let atAnswer: (() => void) | undefined;
+  let held = false;
   const server = createServer((client) => {
     const upstream = connect(Number(to.port), to.hostname);
     const end = (): void => {
@@ -31,11 +35,12 @@ export async function tcpProxy(target: string): Promise<TcpProxy> {
         end();
       });
     }
-    client.pipe(upstream);
+    client.on('data', (bytes) => upstream.write(bytes));
     upstream.on('data', (bytes) => {
       if (atAnswer === undefined) client.write(bytes);
       else atAnswer();
     });
+    if (held) for (const socket of [client, upstream]) socket.pause();
   });
   const { port } = await listen(server, 0);
   const url = new URL(target);
@@ -62,6 +67,14 @@ export async function tcpProxy(target: string): Promise<TcpProxy> {
       }),
     cut,
     restore: async () => void (await listen(server, port)),
+    hold: () => {
+      held = true;
+      for (const socket of sockets) socket.pause();
+    },
+    resume: () => {
+      held = false;
+      for (const socket of sockets) socket.resume();
+    },
     close: async () => void (server.listening && (await cut())),
   };
 }

@@ -22,7 +22,9 @@ async function projectorWaits(): Promise<void> {
   });
 }
 
-it('killed in the middle of a batch: what it had written of it is gone, and written once by another', async () => {
+it('killed in the middle of a batch: what it had written of it is gone, and written once by another', {
+  timeout: 90_000,
+}, async () => {
   const { database, ledger } = bench;
   const { superuser } = database;
   const killed = await startWorkerProcess(database.url);
@@ -45,7 +47,7 @@ it('killed in the middle of a batch: what it had written of it is gone, and writ
   await expectAsFolded(ledger.context, superuser);
 });
 
-it('killed again and again under load, one following another', async () => {
+it('killed again and again under load, one following another', { timeout: 90_000 }, async () => {
   const { database, ledger } = bench;
   let next = startWorkerProcess(database.url);
   const working = work(ledger, names('load', 10), 40);

@@ -1,11 +1,15 @@
 import { afterEach, expect, it } from 'vitest';
-import { servicePool } from '../../src/database.ts';
+import { pino } from 'pino';
+import { SERVICE_ROLE, servicePool } from '../../src/database.ts';
+import { openQueue, workQueue } from '../../src/workers/queues.ts';
 import { expectAsFolded } from '../projections/projecting.ts';
 import { useLedger } from '../support/ledger.ts';
+import { tcpProxy } from '../support/tcp-proxy.ts';
 import { caughtUp, eventually, names, openWorkers, work } from './working.ts';
 
 /*
- * Jobs are hints: whatever becomes of them in the queue's own tables, all events are applied once and in order.
+ * Jobs are hints: whatever becomes of them in the queue's own tables, all events are applied once and in order. What
+ * becomes of them in Redis stands in redis-outages.test.ts.
  */
 
 const bench = useLedger();
@@ -88,6 +92,28 @@ it('connections of the queue that are cut are made again', async () => {
   await caughtUp(database.superuser);
   await closeAll();
   await expectAsFolded(ledger.context, database.superuser);
+});
+
+it('a queue that is opened while Postgres is away is used when it is there', async () => {
+  const proxy = await tcpProxy(bench.database.url);
+  await proxy.cut();
+  const connection = { kind: 'postgres', url: proxy.url, role: SERVICE_ROLE } as const;
+  const log = pino({ level: 'silent' });
+  const queue = openQueue(connection, log);
+  const handled: string[] = [];
+  const worker = workQueue(connection, { concurrency: 1, log }, async (signals) => {
+    handled.push(...signals.map(({ stream }) => stream));
+  });
+  try {
+    await expect(queue.send([[{ stream: 'account-nobody', revision: 0 }]])).rejects.toThrow();
+    await proxy.restore();
+    await eventually(async () => queue.send([[{ stream: 'account-nobody', revision: 0 }]]));
+    await eventually(() => expect(handled).toContain('account-nobody'));
+  } finally {
+    await worker.close();
+    await queue.close();
+    await proxy.close();
+  }
 });
 
 it('the service works the queue’s tables, and can make nothing beside them', async () => {

@@ -1,0 +1,54 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { BackendFactory, IQueueBackend, JobsOptions } from 'bullmq';
+import type { Signal } from '../projections/project.ts';
+
+/** The one queue; on Postgres its sequence of job ids is made with the tables. */
+export const QUEUE_NAME = 'signals';
+
+/** Signals that one job carries at the most. */
+const SIGNALS_TOGETHER = 500;
+
+/** In ms: how long a worker rests that could not fetch a job. */
+const REST = 1_000;
+
+/** A lost job costs nothing but time, since the router signals again: a few tries are enough. */
+const OPTIONS: JobsOptions = {
+  attempts: 5,
+  backoff: { type: 'exponential', delay: 200 },
+  removeOnComplete: true,
+  removeOnFail: { count: 100 },
+};
+
+export type Job = { readonly name: string; readonly data: { readonly signals: readonly Signal[] }; readonly opts: JobsOptions };
+
+/** What a worker does with the signals of a job. */
+export type Handle = (signals: readonly Signal[]) => Promise<void>;
+
+/** The jobs that carry signals, those of each partition together. */
+export function jobsOf(partitions: readonly (readonly Signal[])[]): readonly Job[] {
+  return partitions.flatMap((signals) =>
+    chunks(signals).map((chunk) => ({ name: QUEUE_NAME, data: { signals: chunk }, opts: OPTIONS })),
+  );
+}
+
+function chunks(signals: readonly Signal[]): (readonly Signal[])[] {
+  const result: (readonly Signal[])[] = [];
+  for (let at = 0; at < signals.length; at += SIGNALS_TOGETHER) result.push(signals.slice(at, at + SIGNALS_TOGETHER));
+  return result;
+}
+
+/** Backends that rest where they can't fetch a job, before they say so: BullMQ asks again at once, for as long as it fails. */
+export function resting<Backend extends IQueueBackend, Options>(
+  create: BackendFactory<Backend, Options>,
+): BackendFactory<Backend, Options> {
+  return (name, opts, options) => {
+    const backend = create(name, opts, options);
+    const fetch = backend.moveToActive.bind(backend);
+    backend.moveToActive = (token, worker) =>
+      fetch(token, worker).catch(async (error: unknown) => {
+        await delay(REST, undefined, { ref: false });
+        throw error;
+      });
+    return backend;
+  };
+}
