@@ -38,11 +38,13 @@ export async function* follow(
           const missed = await reader.search({ after: heard.searchedTo(), limit }).catch(() => undefined);
           if (missed === undefined || heard.hasMore()) continue;
           heard.searched(missed.upTo);
-          const last = missed.events.at(-1);
+          // Where the server has searched to may be where something stands that was told already.
+          const untold = missed.events.filter((event) => isBehind(position, event.position));
+          const last = untold.at(-1);
           if (last === undefined) continue;
           // It stands in the log and was not told: whoever follows is told now, and another subscription goes on.
           position = last.position;
-          yield missed.events;
+          yield untold;
           break;
         }
       } finally {
@@ -109,6 +111,12 @@ function listen(connection: Connection, names: Names, after: Position, signal: A
       };
     });
   }
+}
+
+/** Whether a position stands behind another one. */
+function isBehind(earlier: Position, later: Position): boolean {
+  const [from = '0', to = '0'] = [earlier, later].map((position) => position.split('/', 1)[0]);
+  return BigInt(to) > BigInt(from);
 }
 
 function toAdvance(names: Names, { stream, revision, id, position }: Sighting): Advance[] {
