@@ -25,10 +25,16 @@ const ANSWERS_WITHIN = 5_000;
 const BEGINS_WITHIN = 20_000;
 /** Questions that wait for their answer at the most. */
 const MAX_WAITING = 1_000;
-/** Appends in a row to which the server was silent, until the client counts as poisoned and is replaced. */
-const SILENT_AT_MOST = 3;
+/**
+ * Questions in a row that the server did not answer, until the client is replaced: it may be poisoned, or may have kept a
+ * failure to find its leader for good.
+ */
+const FAILED_AT_MOST = 3;
 /** In ms: no thread is replaced more often. */
-const REPLACED_EVERY = 1_000;
+const REPLACED_EVERY = 3_000;
+
+/** What the server itself says of an append. */
+const ANSWERED: ReadonlySet<Written['kind']> = new Set(['written', 'conflict', 'refused'] as const);
 
 /** A thread runs no loader of its own accord: this begins with one, and then is the thread's entry. */
 const BOOT = `import(require('node:worker_threads').workerData.tsx)
@@ -53,7 +59,7 @@ export class Connection {
   readonly #listeners = new Map<number, Listener>();
   #thread: Worker | undefined;
   #begunAt = Number.NEGATIVE_INFINITY;
-  #silent = 0;
+  #failed = 0;
   #number = 0;
   /** What the last client ended with. */
   #ended: string | undefined;
@@ -79,13 +85,15 @@ export class Connection {
     const lost = (): Written => ({ kind: 'maybe', why: 'the client was lost' });
     const written = await this.#ask<'append'>({ ask: 'append', batches }, () => undefined).catch(() => undefined);
     if (written === undefined) return batches.map(lost);
-    this.#listenToSilence(written);
+    this.#heard(written.some(({ kind }) => ANSWERED.has(kind)));
     return written;
   }
 
   /** Reads from many streams at once, each as it fares. Throws StoreUnavailableError where nothing can be read. */
   async read(ranges: readonly Range[]): Promise<readonly Read[]> {
-    return this.#ask({ ask: 'read', ranges }, () => new StoreUnavailableError('the client was lost while it read'));
+    const read = await this.#ask({ ask: 'read', ranges }, () => new StoreUnavailableError('the client was lost while it read'));
+    this.#heard(read.some((one) => 'events' in one));
+    return read;
   }
 
   /** A piece of the whole log, the server's own events among it. Throws StoreUnavailableError. */
@@ -94,6 +102,7 @@ export class Connection {
       { ask: 'read-all', range },
       () => new StoreUnavailableError('the client was lost while it read'),
     );
+    this.#heard('events' in read);
     if ('why' in read) throw new StoreUnavailableError(`the log can't be read: ${read.why}`);
     return read.events;
   }
@@ -162,7 +171,7 @@ export class Connection {
     });
     this.#thread = thread;
     this.#begunAt = performance.now();
-    this.#silent = 0;
+    this.#failed = 0;
     thread.on('message', (message: FromThread) => this.#hear(message));
     const ended = (why: string, error?: unknown) => {
       if (this.#thread !== thread) return;
@@ -206,11 +215,10 @@ export class Connection {
     }
   }
 
-  /** A server that is merely slow answers now and then; to a poisoned client nobody does any more. */
-  #listenToSilence(written: readonly Written[]): void {
-    if (written.some(({ kind }) => kind !== 'silent')) this.#silent = 0;
-    else if (written.length > 0) this.#silent += 1;
-    if (this.#silent >= SILENT_AT_MOST) this.#replace('the client has had no answer for a while');
+  /** A server that is merely slow or starting answers now and then; with some clients nobody gets through any more. */
+  #heard(isAnswered: boolean): void {
+    this.#failed = isAnswered ? 0 : this.#failed + 1;
+    if (this.#failed >= FAILED_AT_MOST) this.#replace('it has had no answer for a while');
   }
 
   #replace(why: string): void {
