@@ -1,16 +1,25 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
-/** `npm test` needs nothing but Node; what needs a Redis server, or Postgres for everything, is left out where it is not there. */
-const NEEDS_REDIS = 'test/**/redis-*.test.ts';
-const NEEDS_POSTGRES = ['test/**/postgres-*.test.ts', 'test/**/*.postgres.test.ts'];
+/*
+ * `npm test` needs nothing but Node, and keeps everything in Postgres. What is about other servers runs on those
+ * (test:redis, test:kurrent), and what is about Postgres does not.
+ */
+const REDIS = 'test/**/redis-*.test.ts';
+const KURRENT = ['test/events/kurrent/**', 'test/**/*-kurrent.test.ts'];
+const POSTGRES = ['test/**/postgres-*.test.ts', 'test/**/*.postgres.test.ts'];
+const left: { readonly [on: string]: readonly string[] } = {
+  postgres: [REDIS, ...KURRENT],
+  redis: [...POSTGRES, ...KURRENT],
+  kurrent: [...POSTGRES, REDIS],
+};
 // oxlint-disable-next-line node/no-process-env -- what the suites run on is chosen by the npm script.
-const on = process.env['MANA_TEST_ON'];
+const on = process.env['MANA_TEST_ON'] ?? 'postgres';
 
 export default defineConfig({
   test: {
     environment: 'node',
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, ...(on === undefined ? [NEEDS_REDIS] : NEEDS_POSTGRES)],
+    exclude: [...configDefaults.exclude, ...(left[on] ?? [])],
     globalSetup: ['test/support/global-setup.ts'],
     // Tests start processes and end connections: each file has a process of its own, three at a time, since they
     // mostly wait.

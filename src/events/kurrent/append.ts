@@ -18,6 +18,8 @@ import type { KurrentReader } from './reader.ts';
 const AGAIN_FOR = 2_500;
 const AGAIN_AFTER = 50;
 const AGAIN_AT_MOST = 20;
+/** In bytes: an index entry of Postgres takes 2,704, and one name that it can't take would stop all that are written with it. */
+const LONGEST_NAME = 2_000;
 /** How many events a conflict brings back at the most. Who is further behind asks again. */
 const MISSING_LIMIT = 1_000;
 
@@ -91,7 +93,11 @@ async function writeAll({ connection, names }: Parts, batches: readonly Batch[])
   const outcomes = new Map<Batch, Outcome>();
   const doubtful = new Set<Batch>();
   const deadline = performance.now() + AGAIN_FOR;
-  let open = batches;
+  for (const batch of batches) {
+    if (Buffer.byteLength(batch.stream) <= LONGEST_NAME) continue;
+    outcomes.set(batch, { kind: 'failed', error: new Error('the name of a stream is too long for the index beside the log') });
+  }
+  let open = batches.filter((batch) => !outcomes.has(batch));
   for (let attempt = 1; open.length > 0; attempt += 1) {
     const written = await connection.append(open.map((batch) => toWire(names, batch)));
     const isOver = attempt >= AGAIN_AT_MOST || performance.now() > deadline;

@@ -1,12 +1,10 @@
 import {
-  type AllStreamRecordedEvent,
   AccessDeniedError,
+  type AllStreamRecordedEvent,
   EventStoreDBClient,
   InvalidArgumentError,
-  type JSONType,
   MaxAppendSizeExceededError,
   NotLeaderError,
-  type Position as WirePosition,
   type RecordedEvent as ClientEvent,
   StreamDeletedError,
   StreamNotFoundError,
@@ -14,17 +12,15 @@ import {
   WrongExpectedVersionError,
 } from '@eventstore/db-client';
 import { StreamsService } from '@eventstore/db-client/generated/streams_grpc_pb.js';
-import { canonicalJson, type Json } from '../canonical.ts';
 import type { Position } from '../store.ts';
+import { fromAll, fromServer, toPosition, toServer, toWirePosition } from './client-events.ts';
 import { RecentEvents } from './recent-events.ts';
-import type { AllRange, Range, RecordedEvent, Sighting, WireBatch, WireEvent, Written } from './protocol.ts';
+import type { AllRange, Range, Read, RecordedEvent, Search, Searched, Sighting, WireBatch, Written } from './protocol.ts';
 
 /*
  * The one file that knows the client's package. What of its behaviour is relied on, and what is not:
  *
  * - It never gives up on a silent server: every call here has a time of its own, and who asks replaces the client.
- * - Events are JSON on the server. The client parses them on the way back; canonical JSON is made of them again, which
- *   is what was hashed. `$` fields and the hash stand in the metadata there, and are no part of what was hashed.
  * - Appends of many streams share one connection and are answered as they are written.
  */
 
@@ -43,6 +39,10 @@ const READS_AT_ONCE = 16;
 /** How many events the server goes through between two notes of how far it has come. */
 const SEARCH_WINDOW = 32;
 const WINDOWS_BETWEEN_NOTES = 100;
+/** And in a search, whose end it waits for. */
+const SEARCHED_TOGETHER = 1_000;
+/** In ms: whoever asked is told then how far it has come, and asks on. */
+const SEARCHES_FOR = 2_000;
 
 export type Client = ReturnType<typeof connect>;
 
@@ -59,6 +59,7 @@ export function connect(url: string) {
     append: (batch: WireBatch) => append(client, batch),
     readStreams: (ranges: readonly Range[]) => readStreams({ client, recent }, ranges),
     readAll: (range: AllRange) => readAll(client, range),
+    search: (asked: Search) => search(client, asked),
     follow: (options: FollowOptions) => follow({ client, recent }, options),
   };
 }
@@ -97,24 +98,8 @@ async function append(client: EventStoreDBClient, { stream, expectedRevision, ev
   }
 }
 
-/** An event for the server. Its tools show `$correlationId` and `$causationId`. */
-function toServer({ id, type, data, metadata, hash }: WireEvent) {
-  const { correlationId, causationId } = JSON.parse(metadata) as { correlationId?: string; causationId?: string | null };
-  const more = canonicalJson({
-    ...(typeof causationId === 'string' && { $causationId: causationId }),
-    ...(typeof correlationId === 'string' && { $correlationId: correlationId }),
-    hash,
-  });
-  // The client takes bytes as they are only from this very class.
-  const bytes = new TextEncoder().encode(`${more.slice(0, -1)},${metadata.slice(1)}`);
-  return { id, type, contentType: 'application/json' as const, data: JSON.parse(data) as JSONType, metadata: bytes };
-}
-
-async function readStreams(
-  { client, recent }: Clients,
-  ranges: readonly Range[],
-): Promise<readonly ({ events: readonly RecordedEvent[] } | { why: string })[]> {
-  const results: ({ events: readonly RecordedEvent[] } | { why: string })[] = [];
+async function readStreams({ client, recent }: Clients, ranges: readonly Range[]): Promise<readonly Read[]> {
+  const results: Read[] = [];
   let next = 0;
   const readOn = async (): Promise<void> => {
     for (let index = next++; index < ranges.length; index = next++) {
@@ -156,33 +141,57 @@ async function readAll(client: EventStoreDBClient, { at, direction, count }: All
   return collect(reading, ({ event }) => (event === undefined ? undefined : fromAll(event)));
 }
 
-/** An event of the whole log. The server's own are told by their names; what they say doesn't concern us. */
-function fromAll(event: AllStreamRecordedEvent): RecordedEvent {
-  const position = toPosition(event.position);
-  if (!event.streamId.startsWith('$')) return fromServer(event, position);
-  const { streamId, revision, id, type } = event;
-  return { stream: streamId, revision: Number(revision), id, type, data: '', metadata: '', hash: '', position };
-}
-
-/** An event as it was hashed. One that can't be read keeps its place: whoever needs it is told so. */
-function fromServer(event: ClientEvent, position: Position | null): RecordedEvent {
-  const { streamId, revision, id, type, isJson, data, metadata } = event;
-  const { hash, ...noted } = isObject(metadata) ? metadata : {};
-  const hashed = Object.entries(noted).filter(([name]) => !name.startsWith('$'));
-  return {
-    stream: streamId,
-    revision: Number(revision),
-    id,
-    type,
-    data: isJson && isObject(data) ? canonicalJson(data as Json) : textOf(data),
-    metadata: canonicalJson(Object.fromEntries(hashed) as Json),
-    hash: typeof hash === 'string' ? hash : '',
-    position,
-  };
-}
-
-function isObject(value: unknown): value is { readonly [member: string]: unknown } {
-  return typeof value === 'object' && value !== null && !(value instanceof Uint8Array);
+/**
+ * What stands in the log behind a position under some prefixes, at most so much: the server leaves out the rest, which a
+ * read can't ask of it and a subscription can. It ends where the subscription has caught up.
+ */
+async function search(client: EventStoreDBClient, { after, prefixes, count }: Search): Promise<Searched> {
+  const events: RecordedEvent[] = [];
+  let upTo = after;
+  let isEnd = false;
+  let enough: NodeJS.Timeout | undefined;
+  let silence: NodeJS.Timeout | undefined;
+  const subscription = client.subscribeToAll({
+    fromPosition: after === undefined ? 'start' : toWirePosition(after),
+    filter: streamNameFilter({
+      prefixes: [...prefixes],
+      maxSearchWindow: SEARCHED_TOGETHER,
+      checkpointInterval: 1,
+      checkpointReached: async (_, position) => {
+        // Behind the last event that is taken nothing counts any more.
+        if (events.length < count) upTo = toPosition(position);
+        silence?.refresh();
+      },
+    }),
+    requiresLeader: true,
+  });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      silence = setTimeout(() => reject(new SilentError('the server does not answer')), CALL_WITHIN);
+      // What was noted comes before what was pushed earlier, and is still on its way to us.
+      const afterAll = () => void (subscription.readableLength > 0 ? setImmediate(afterAll) : resolve());
+      enough = setTimeout(afterAll, SEARCHES_FOR);
+      subscription.on('caughtUp', () => {
+        isEnd = true;
+        setImmediate(afterAll);
+      });
+      subscription.on('error', reject);
+      subscription.on('close', () => reject(new Error('the server ended a search')));
+      subscription.on('data', ({ event }: { readonly event?: AllStreamRecordedEvent }) => {
+        silence?.refresh();
+        if (event === undefined || events.length >= count) return;
+        events.push(fromAll(event));
+        upTo = toPosition(event.position);
+        if (events.length >= count) resolve();
+      });
+    });
+  } finally {
+    clearTimeout(silence);
+    clearTimeout(enough);
+    subscription.on('error', () => undefined);
+    void subscription.unsubscribe().catch(() => undefined);
+  }
+  return { events, upTo, isEnd };
 }
 
 export type FollowOptions = {
@@ -225,15 +234,6 @@ function follow({ client, recent }: Clients, { after, prefixes, onSearched }: Fo
   };
 }
 
-function toPosition({ commit, prepare }: WirePosition): Position {
-  return commit === prepare ? String(commit) : `${commit}/${prepare}`;
-}
-
-function toWirePosition(position: Position): WirePosition {
-  const [commit = '0', prepare = commit] = position.split('/');
-  return { commit: BigInt(commit), prepare: BigInt(prepare) };
-}
-
 /** A call that was not answered in time. */
 class SilentError extends Error {
   override readonly name = 'SilentError';
@@ -270,12 +270,6 @@ async function collect<Item, Value>(reading: ReadingOf<Item>, read: (item: Item)
 }
 
 type ReadingOf<Item> = AsyncIterable<Item> & { destroy(error: Error): unknown; cancel(): Promise<void> };
-
-/** What is no JSON object is no event's data: it is kept as text, for whoever says that it can't be read. */
-function textOf(data: unknown): string {
-  if (typeof data === 'string') return data;
-  return data instanceof Uint8Array ? Buffer.from(data).toString('utf8') : JSON.stringify(data);
-}
 
 /** What an error says, for a log. Some of the client's errors have a type and no message. */
 export function whyOf(error: unknown): string {

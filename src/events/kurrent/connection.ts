@@ -8,6 +8,8 @@ import type {
   Range,
   Read,
   RecordedEvent,
+  Search,
+  Searched,
   Sighting,
   ToThread,
   WireBatch,
@@ -105,6 +107,17 @@ export class Connection {
     this.#heard('events' in read);
     if ('why' in read) throw new StoreUnavailableError(`the log can't be read: ${read.why}`);
     return read.events;
+  }
+
+  /** What stands behind a position under some prefixes. Throws StoreUnavailableError. */
+  async search(search: Search): Promise<Searched> {
+    const found = await this.#ask(
+      { ask: 'search', search },
+      () => new StoreUnavailableError('the client was lost while it read'),
+    );
+    this.#heard('events' in found);
+    if ('why' in found) throw new StoreUnavailableError(`the log can't be read: ${found.why}`);
+    return found;
   }
 
   /** Follows the log once, from behind a position, until it is dropped or stopped. */

@@ -41,6 +41,16 @@ export type AllRange = {
   readonly count: number;
 };
 
+/** What is searched for behind a position (undefined: from the beginning): so many events under some prefixes. */
+export type Search = { readonly after: Position | undefined; readonly prefixes: readonly string[]; readonly count: number };
+
+/** What was found, and up to where was searched. `isEnd`: the log had no more. */
+export type Searched = {
+  readonly events: readonly RecordedEvent[];
+  readonly upTo: Position | undefined;
+  readonly isEnd: boolean;
+};
+
 /** What came of an append. `maybe`: it may have been written, or may still be. */
 export type Written =
   | { readonly kind: 'written' }
@@ -55,7 +65,8 @@ export type Asked =
   | { readonly ask: 'check' }
   | { readonly ask: 'append'; readonly batches: readonly WireBatch[] }
   | { readonly ask: 'read'; readonly ranges: readonly Range[] }
-  | { readonly ask: 'read-all'; readonly range: AllRange };
+  | { readonly ask: 'read-all'; readonly range: AllRange }
+  | { readonly ask: 'search'; readonly search: Search };
 
 export type Answers = {
   /** The server's version and whether it takes many appends on one connection. */
@@ -63,6 +74,7 @@ export type Answers = {
   readonly append: readonly Written[];
   readonly read: readonly Read[];
   readonly 'read-all': Read;
+  readonly search: Searched | { readonly why: string };
 };
 
 /** To the thread. */

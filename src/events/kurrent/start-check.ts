@@ -10,7 +10,7 @@ const LOOK_AGAIN = 250;
 const HOPELESS = /access.?denied|unauthenticated|certificate|self.signed|wrong version number|EPROTO/i;
 
 /** The oldest version whose answers this was tried against: https://developers.eventstore.com/server */
-const OLDEST = [22, 10] as const;
+const OLDEST = [23, 10] as const;
 
 /**
  * Asks the server whether it can keep the ledger. Rejects with StoreUnavailableError whose message says what is wrong

@@ -56,6 +56,8 @@ async function answer(asked: Asked): Promise<Answers[Asked['ask']]> {
         (events) => ({ events }),
         (error: unknown) => ({ why: whyOf(error) }),
       );
+    case 'search':
+      return client.search(asked.search).catch((error: unknown) => ({ why: whyOf(error) }));
     default:
       return asked satisfies never;
   }

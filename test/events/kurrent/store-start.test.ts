@@ -28,8 +28,8 @@ async function double(options: DoubleOptions) {
 }
 
 it('names a server that is too old', async () => {
-  const { url } = await double({ version: '21.10.3' });
-  expect(await refusal(url)).toMatch(/too old \(21\.10\.3\): 22\.10 is the oldest/);
+  const { url } = await double({ version: '22.10.5' });
+  expect(await refusal(url)).toMatch(/too old \(22\.10\.5\): 23\.10 is the oldest/);
 });
 
 it('names a server that takes no batches as too old', async () => {

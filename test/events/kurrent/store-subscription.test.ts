@@ -84,7 +84,7 @@ describe('a subscription goes on, and gives every event once and in order,', () 
   });
 
   it('where the server accepts it and never says anything', { timeout: 60_000 }, async () => {
-    server.faults.hang({ operations: ['subscribe'] });
+    server.faults.hang({ operations: ['subscribe'], times: 1 });
     const reader = followed(store, await store.lastPosition());
     const reading = reader.until(6);
     const ids = await writeWhile(3, 2, () => undefined);
