@@ -44,8 +44,6 @@ const SEARCHED_TOGETHER = 1_000;
 /** In ms: whoever asked is told then how far it has come, and asks on. */
 const SEARCHES_FOR = 2_000;
 
-export type Client = ReturnType<typeof connect>;
-
 /** A client of the server at an `esdb://` URL. Connects at the first call. */
 export function connect(url: string) {
   const client = EventStoreDBClient.connectionString(url);
