@@ -67,7 +67,13 @@ async function migrateQueue(url: string, serviceUser: string): Promise<void> {
       grant usage on schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE};
       grant select, insert, update, delete on all tables in schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE};
       grant usage on all sequences in schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE};
-      grant execute on all functions in schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE}`);
+      grant execute on all functions in schema ${QUEUE_SCHEMA} to ${SERVICE_ROLE};
+      -- The queue works with temporary tables, which some take from everybody.
+      do $$ begin
+        if not has_database_privilege('${SERVICE_ROLE}', current_database(), 'temporary') then
+          execute format('grant temporary on database %I to ${SERVICE_ROLE}', current_database());
+        end if;
+      end $$`);
     await letTakeRole(client, serviceUser);
   } finally {
     await client.end();

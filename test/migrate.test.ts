@@ -27,6 +27,8 @@ describe('migrating as a user who may make roles and is no superuser, for a serv
     await cluster.admin.query(`create role migrator login createrole password 'migrator'`);
     await cluster.admin.query(`create role service login password 'service'`);
     await cluster.admin.query('create database ledger owner migrator');
+    // As careful owners do; the queue works with temporary tables.
+    await cluster.admin.query('revoke temporary on database ledger from public');
     [migrating, service] = [cluster.url('ledger', 'migrator'), cluster.url('ledger', 'service')];
   });
 
