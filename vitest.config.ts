@@ -5,11 +5,11 @@ import { configDefaults, defineConfig } from 'vitest/config';
  * (test:redis, test:kurrent), and what is about Postgres does not.
  */
 const REDIS = 'test/**/redis-*.test.ts';
-const KURRENT = ['test/events/kurrent/**', 'test/**/*-kurrent.test.ts'];
+const KURRENT = 'test/events/kurrent/**';
 const POSTGRES = ['test/**/postgres-*.test.ts', 'test/**/*.postgres.test.ts'];
 const left: { readonly [on: string]: readonly string[] } = {
-  postgres: [REDIS, ...KURRENT],
-  redis: [...POSTGRES, ...KURRENT],
+  postgres: [REDIS, KURRENT],
+  redis: [...POSTGRES, KURRENT],
   kurrent: [...POSTGRES, REDIS],
 };
 // oxlint-disable-next-line node/no-process-env -- what the suites run on is chosen by the npm script.

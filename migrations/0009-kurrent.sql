@@ -51,7 +51,8 @@ declare
   v_known bigint[];
 begin
   insert into kurrent.streams (name, revision)
-    select n.name, -1 from unnest(p_streams) as n (name) order by n.name
+    select n.name, -1 from unnest(p_streams) as n (name)
+    where not exists (select from kurrent.streams s where s.name = n.name) order by n.name
     on conflict (name) do nothing;
 
   -- In the order of their names, so that no two writers wait in a circle.
@@ -79,8 +80,8 @@ begin
     from unnest(v_ids, p_froms, p_heads) as n (id, low, head)
     where s.id = n.id and n.low <= s.revision and s.revision < n.head;
 
-  select array_agg(s.revision order by n.ord) into revisions
-    from unnest(v_ids) with ordinality as n (id, ord) join kurrent.streams s on s.id = n.id;
+  select array_agg(case when n.low <= n.known then greatest(n.known, n.head) else n.known end order by n.ord) into revisions
+    from unnest(v_known, p_froms, p_heads) with ordinality as n (known, low, head, ord);
 end $$;
 
 -- The service reads, and adds through kurrent.note() alone: it can't change or remove a claim.

@@ -2,7 +2,7 @@ import type { FactIndex, Span } from './fact-index.ts';
 import type { Tails } from './tails.ts';
 
 /** In ms: spans of this time go to Postgres together. */
-const WRITE_AFTER = 20;
+const WRITE_AFTER = 50;
 const AGAIN_AFTER = 1_000;
 /** Streams in one statement, and spans that wait at the most: what comes beyond is read from its stream one day. */
 const STREAMS_TOGETHER = 500;
