@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Answer, giveCredits, granted, holdCredits, readOwn, tokenOf } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { eventsOf, lengthOf } from '../support/log-of.ts';
 import { type Service, startService } from '../support/service.ts';
 
 const SERVICES = '/api/v1/internal/credits';
@@ -49,8 +50,7 @@ describe('GET /credits/balance', () => {
   it('shows zeros to a user whom nobody knows, and opens nothing', async () => {
     const user = await service.user('balance-nobody');
     expect((await user.get('/api/v1/credits/balance')).body).toEqual({ userId: 'balance-nobody', ...NOTHING });
-    const { rows } = await database.superuser.query(`select from ledger.streams where name = 'account-balance-nobody'`);
-    expect(rows).toHaveLength(0);
+    expect(await lengthOf(service.context.store, 'account-balance-nobody')).toBe(0);
   });
 });
 
@@ -106,7 +106,7 @@ describe('POST /internal/credits/init', () => {
       expect(status).toBe(200);
       expect(body).toEqual(opened);
     }
-    expect(await eventsOf('init-user')).toEqual(['AccountOpened', 'CreditsGranted']);
+    expect(await typesOf('init-user')).toEqual(['AccountOpened', 'CreditsGranted']);
   });
 
   it('gives the signup grant to an account that an inflow has opened', async () => {
@@ -152,7 +152,7 @@ describe('POST /internal/credits/validate', () => {
       requiredCredits: 20,
       message: 'Insufficient credits. Required: 20, Available: 5',
     });
-    expect(await eventsOf('validate-user')).toEqual(['AccountOpened', 'CreditsGranted']);
+    expect(await typesOf('validate-user')).toEqual(['AccountOpened', 'CreditsGranted']);
   });
 
   it('writes tiny amounts as people do', async () => {
@@ -176,10 +176,6 @@ function inHours(hours: number): string {
   return new Date(Date.now() + hours * 3_600_000).toISOString();
 }
 
-async function eventsOf(userId: string): Promise<readonly string[]> {
-  const { rows } = await database.superuser.query<{ type: string }>(
-    `select e.type from ledger.events e join ledger.streams s on s.id = e.stream_id where s.name = $1 order by e.revision`,
-    [`account-${userId}`],
-  );
-  return rows.map(({ type }) => type);
+async function typesOf(userId: string): Promise<readonly string[]> {
+  return (await eventsOf(service.context.store, `account-${userId}`)).map(({ type }) => type);
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Answer, type ApiClient, type HeadersSent, readOwn, tokenOf } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { dataOf, eventsOf, lengthOf } from '../support/log-of.ts';
 import { type Service, startService } from '../support/service.ts';
 import { CATALOGUE, getFrom, putTo, removeFrom } from './catalogue-calls.ts';
 
@@ -26,11 +27,7 @@ afterAll(async () => {
 const put = (path: string, body: unknown, headers: HeadersSent = {}) => putTo(keeper, path, body, headers);
 const remove = (path: string, headers: HeadersSent = {}) => removeFrom(keeper, path, headers);
 const get = (path: string) => getFrom(keeper, path);
-
-async function events(): Promise<number> {
-  const { rows } = await database.superuser.query<{ count: string }>('select count(*) from ledger.events');
-  return Number(rows[0]?.count);
-}
+const countEvents = () => lengthOf(service.context.store, 'catalogue');
 
 describe('operations', () => {
   it('are priced, read, listed and retired', async () => {
@@ -58,11 +55,10 @@ describe('operations', () => {
   it('are in the log with who changed what', async () => {
     await putTo(await service.user('somebody', 'admin'), '/operations/who/what', { cost: 1 });
     await put('/operations/who/what', { cost: 2 });
-    const { rows } = await database.superuser.query<{ data: string; metadata: string }>(
-      `select data, metadata from ledger.events where type = 'OperationPriced' and data like '%"who"%' order by position`,
-    );
-    const read = (text: string) => JSON.parse(text) as { readonly [name: string]: unknown };
-    expect(rows.map(({ data, metadata }) => [read(data), read(metadata)['actor']])).toEqual([
+    const events = await eventsOf(service.context.store, 'catalogue');
+    const priced = events.filter((event) => event.type === 'OperationPriced' && dataOf(event)['app'] === 'who');
+    const actorOf = (text: string) => (JSON.parse(text) as { readonly actor: unknown }).actor;
+    expect(priced.map((event) => [dataOf(event), actorOf(event.metadata)])).toEqual([
       [expect.objectContaining({ cost: 1_000_000 }), { kind: 'user', user: 'somebody' }],
       [expect.objectContaining({ cost: 2_000_000 }), expect.objectContaining({ kind: 'service', app: 'shop' })],
     ]);
@@ -70,10 +66,10 @@ describe('operations', () => {
 
   it('are not written again where nothing changes', async () => {
     const first = await put('/operations/same/one', { cost: 3, free: { uses: 1, period: 'day' } });
-    const before = await events();
+    const before = await countEvents();
     const second = await put('/operations/same/one', { free: { period: 'day', uses: 1 }, cost: 3, per: 1, unit: null });
     expect(second).toMatchObject({ status: 200, body: first.body });
-    expect(await events()).toBe(before);
+    expect(await countEvents()).toBe(before);
   });
 
   it.each([

@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { inject } from 'vitest';
+import { expect, inject } from 'vitest';
+import type { Answer } from '../support/api-client.ts';
 import type { TestDatabase } from '../support/database.ts';
 
 /** Cuts every connection to a test database and takes no new one: Postgres is gone for whoever calls. The superuser stays. */
@@ -24,4 +25,16 @@ async function allow(url: string, taken: boolean): Promise<void> {
   } finally {
     await admin.end();
   }
+}
+
+/** What a caller is told where the ledger can't answer: to come again. */
+export function expectUnavailable({ status, headers, body }: Answer): void {
+  expect(body).toEqual({
+    statusCode: 503,
+    error: 'store_unavailable',
+    message: expect.any(String),
+    requestId: headers.get('x-correlation-id'),
+  });
+  expect(status).toBe(503);
+  expect(headers.get('retry-after')).toMatch(/^\d+$/);
 }

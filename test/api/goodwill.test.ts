@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Answer, giveCredits, granted } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { dataOf, eventsOf } from '../support/log-of.ts';
 import { type Service, startService } from '../support/service.ts';
 import { makeKey } from './keyed.ts';
 
@@ -55,12 +56,9 @@ describe('a refund without a transaction', () => {
       transaction: { id: `txn_3_account-${userId}`, type: 'refund', amount: 5, balanceAfter: 65, description: 'sorry' },
       newBalance: { balance: 65 },
     });
-    const { rows } = await database.superuser.query<{ type: string; data: string }>(
-      `select type, data from ledger.events where stream_id = (select id from ledger.streams where name = $1) and revision = 3`,
-      [`account-${userId}`],
-    );
-    expect(rows[0]?.type).toBe('CreditsGranted');
-    expect(JSON.parse(rows[0]?.data ?? '')).toMatchObject({ source: 'goodwill', reason: 'goodwill', amount: 5_000_000 });
+    const event = (await eventsOf(service.context.store, `account-${userId}`))[3];
+    expect(event?.type).toBe('CreditsGranted');
+    expect(dataOf(event)).toMatchObject({ source: 'goodwill', reason: 'goodwill', amount: 5_000_000 });
     // It took nothing back of what was used.
     expect(await balance()).toMatchObject({ totalEarned: 105, totalSpent: 40 });
     expect((await goodwill({ amount: 40, transactionId })).status).toBe(200);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { giveCredits, granted, holdCredits } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { dataOf, eventsOf } from '../support/log-of.ts';
 import { type Service, startService } from '../support/service.ts';
 
 const SERVICES = '/api/v1/internal/credits';
@@ -74,13 +75,8 @@ describe('POST /internal/credits/grant', () => {
     await giveCredits(service.app(), userId, 5, { priority: 100, expiresAt: tomorrow });
     await giveCredits(service.app(), userId, 6);
     await holdCredits(service.app(), userId, 21);
-    const { rows } = await database.superuser.query<{ data: string }>(
-      `select data from ledger.events where type = 'CreditsReserved'
-       and stream_id = (select id from ledger.streams where name = $1)`,
-      [`account-${userId}`],
-    );
-    const { lots } = JSON.parse(rows[0]?.data ?? '') as { lots: unknown };
-    expect(lots).toEqual([
+    const events = await eventsOf(service.context.store, `account-${userId}`);
+    expect(dataOf(events.find(({ type }) => type === 'CreditsReserved'))['lots']).toEqual([
       [4, 4_000_000],
       [3, 3_000_000],
       [2, 2_000_000],
@@ -93,10 +89,9 @@ describe('POST /internal/credits/grant', () => {
   it('takes an end in any time zone, and none in the past', async () => {
     const good = { userId: 'grant-end', amount: 1, reason: 'end' };
     expect((await grant({ ...good, referenceId: 'zone', expiresAt: '2099-01-01T00:00:00+05:30' })).status).toBe(200);
-    const { rows } = await database.superuser.query<{ data: string }>(
-      `select data from ledger.events where stream_id = (select id from ledger.streams where name = 'account-grant-end') and revision = 1`,
-    );
-    expect(JSON.parse(rows[0]?.data ?? '')).toMatchObject({ expiresAt: '2098-12-31T18:30:00.000Z' });
+    expect(dataOf((await eventsOf(service.context.store, 'account-grant-end'))[1])).toMatchObject({
+      expiresAt: '2098-12-31T18:30:00.000Z',
+    });
     const past = await grant({ ...good, referenceId: 'past', expiresAt: '2001-01-01T00:00:00Z' });
     expect(past.status).toBe(400);
     expect(past.body).toMatchObject({

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Answer, giveCredits, granted } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { countFrom } from '../support/log-of.ts';
 import { useManyTimes } from '../support/long-account.ts';
 import { type Service, startService } from '../support/service.ts';
 import { ask, makeWorld, nobody, ROUTES, type Route, sent, WITHOUT_KEY, type World } from './mutating-routes.ts';
@@ -14,6 +15,7 @@ const METHODS = ['post', 'put', 'patch', 'delete'];
 let database: TestDatabase;
 let service: Service;
 let another: Service;
+let countEvents: () => Promise<number>;
 let worlds = 0;
 
 const start = () => startService({ databaseUrl: database.url, env: { SIGNUP_GRANT: '5' } });
@@ -21,6 +23,8 @@ const start = () => startService({ databaseUrl: database.url, env: { SIGNUP_GRAN
 beforeAll(async () => {
   database = await createTestDatabase();
   [service, another] = await Promise.all([start(), start()]);
+  // Through the one that is never started anew.
+  countEvents = await countFrom(another.context.store);
 });
 
 afterAll(async () => {
@@ -181,9 +185,4 @@ function expectReplay(again: Answer, first: Answer): void {
 
 function revisionIn({ body }: Answer): number {
   return Number((body as { transactionId: string }).transactionId.split('_')[1]);
-}
-
-async function countEvents(): Promise<number> {
-  const { rows } = await database.superuser.query<{ count: string }>('select count(*) from ledger.events');
-  return Number(rows[0]?.count);
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Answer, type ApiClient, giveCredits, granted, type HeadersSent, holdCredits } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { lengthOf } from '../support/log-of.ts';
 import { type Service, startService } from '../support/service.ts';
 
 const SERVICES = '/api/v1/internal/credits';
@@ -201,9 +202,5 @@ describe('a key', () => {
 });
 
 async function countEvents(): Promise<number> {
-  const { rows } = await database.superuser.query<{ count: string }>(
-    'select count(*) from ledger.events where stream_id = (select id from ledger.streams where name = $1)',
-    [`account-${userId}`],
-  );
-  return Number(rows[0]?.count);
+  return lengthOf(service.context.store, `account-${userId}`);
 }

@@ -40,10 +40,13 @@ const post = (path: string, body: Fields, appId?: string) => call('POST', path, 
 
 /** What they make of a balance. The read side may be a moment behind what was just written, for them as for all. */
 function balanceOf(userId: string) {
-  return expect.poll(async () => {
-    const { status, body } = await call('GET', `/balance/${userId}`);
-    return { status, balance: body['balance'], totalEarned: body['totalEarned'], totalSpent: body['totalSpent'] };
-  });
+  return expect.poll(
+    async () => {
+      const { status, body } = await call('GET', `/balance/${userId}`);
+      return { status, balance: body['balance'], totalEarned: body['totalEarned'], totalSpent: body['totalSpent'] };
+    },
+    { timeout: 15_000 },
+  );
 }
 
 describe('the client that checks, uses and refunds', () => {

@@ -1,11 +1,12 @@
+import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { verify } from '../../src/cli/verify.ts';
 import { servicePool } from '../../src/database.ts';
 import { migrate } from '../../src/migrate.ts';
 import { type Answer, giveCredits, granted, holdCredits, readOwn, tokenOf } from '../support/api-client.ts';
+import { faultsOf } from '../support/log-of.ts';
 import { type OwnCluster, startOwnCluster } from '../support/own-cluster.ts';
 import { type Service, startService } from '../support/service.ts';
 
@@ -21,6 +22,9 @@ const USER = 'planted-user';
 /** Stands in clear, as references do: what finds it would find the others. */
 const REFERENCE = 'reference-that-is-found';
 
+/** A log that is kept elsewhere knows the database by its name, and may have been there before. */
+const DATABASE = `planted_${randomBytes(6).toString('hex')}`;
+
 const NAME = 'Wilhelmina Featherstonehaugh';
 const ADDRESS = 'wilhelmina@featherstonehaugh.example';
 const DESCRIPTION = 'a portrait for the silver wedding';
@@ -34,8 +38,8 @@ let life: { readonly hold: string; readonly released: string; readonly last: Ans
 
 beforeAll(async () => {
   cluster = await startOwnCluster();
-  await cluster.admin.query('create database planted');
-  const databaseUrl = cluster.url('planted');
+  await cluster.admin.query(`create database ${DATABASE}`);
+  const databaseUrl = cluster.url(DATABASE);
   await migrate(databaseUrl);
   admin = new pg.Client({ connectionString: databaseUrl });
   await admin.connect();
@@ -167,7 +171,7 @@ describe('after the person was erased', () => {
     const list = await history(life.last);
     expect(list).toHaveLength(11);
     for (const one of list) expect(one).toMatchObject(nulls);
-    const another = await startService({ databaseUrl: cluster.url('planted') });
+    const another = await startService({ databaseUrl: cluster.url(DATABASE) });
     try {
       expect((await another.app().get(`${SERVICES}/transactions/${USER}`)).body).toEqual(list);
       for (const id of [life.hold, life.released]) {
@@ -179,7 +183,7 @@ describe('after the person was erased', () => {
   });
 
   it('the log is whole, and a key gives the same outcome as before', async () => {
-    expect(await verify({ pool })).toEqual([]);
+    expect(await faultsOf({ store: service.context.store, pool })).toEqual([]);
     const again = granted(await service.app().post(`${SERVICES}/use`, use));
     const { transaction, ...rest } = life.last.body as { transaction: object };
     expect(again.body).toEqual({ ...rest, transaction: { ...transaction, description: null, metadata: null } });

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { verify } from '../../src/cli/verify.ts';
+import { START } from '../../src/events/store.ts';
 import { expectAsFolded, readModelRows } from '../projections/projecting.ts';
 import { type Answer, giveCredits, granted, holdCredits, readOwn, tokenOf } from '../support/api-client.ts';
-import { createTestDatabase, type TestDatabase, type TestStore, testStore } from '../support/database.ts';
+import { createTestDatabase, type TestDatabase, type TestStore } from '../support/database.ts';
+import { faultsOf, openLogOf } from '../support/log-of.ts';
 import { type Service, startService } from '../support/service.ts';
 
 /* Erasing a person through the API: their words are gone, and nothing else is. */
@@ -11,16 +12,16 @@ const SERVICES = '/api/v1/internal/credits';
 const ERASE = '/api/v1/internal/privacy/erase';
 
 let database: TestDatabase;
-let service: Service;
 /** What a support desk's own process would have. */
 let test: TestStore;
+let service: Service;
 let people = 0;
 let userId: string;
 
 beforeAll(async () => {
   database = await createTestDatabase();
+  test = await openLogOf(database.url);
   service = await startService({ databaseUrl: database.url, workers: true });
-  test = testStore(database.url);
 });
 
 afterAll(async () => {
@@ -85,12 +86,12 @@ describe('POST /internal/privacy/erase', () => {
     const theirs = granted(await service.app().post(`${SERVICES}/use`, other));
     await readOwn(service.app(), `${SERVICES}/balance/${other.userId}`, { 'x-min-revision': tokenOf(theirs) });
     const balance = await service.app().get(`${SERVICES}/balance/${userId}`);
-    const [rows, events] = [await readModelRows(database.superuser), await eventRows()];
+    const [rows, events] = [await readModelRows(database.superuser), await logAndClaims()];
     expect((await erase()).body).toEqual({ erased: 1 });
     expect(await readModelRows(database.superuser)).toEqual(rows);
-    expect(await eventRows()).toEqual(events);
+    expect(await logAndClaims()).toEqual(events);
     expect((await service.app().get(`${SERVICES}/balance/${userId}`)).body).toEqual(balance.body);
-    expect(await verify({ pool: test.pool })).toEqual([]);
+    expect(await faultsOf(test)).toEqual([]);
     const list = await service.app().get(`${SERVICES}/transactions/${other.userId}`);
     expect((list.body as readonly Listed[])[0]?.description).toBe('others’ words');
     expect(await history(last)).toHaveLength(6);
@@ -150,7 +151,7 @@ it('rebuilding needs no key: folded from the log, the read models are the same t
   await service.close();
   const folding = await startService({ databaseUrl: database.url });
   try {
-    await expectAsFolded(folding.context, database.superuser);
+    await expectAsFolded({ db: folding.context.db, store: test.store }, database.superuser);
   } finally {
     service = folding;
   }
@@ -166,7 +167,7 @@ it('what a process seals while the person is erased is whole: read or gone, neve
     }),
   );
   for (const answer of answers) expect([null, ...DESCRIBED]).toContain(descriptionOf(granted(answer)));
-  expect(await verify({ pool: test.pool })).toEqual([]);
+  expect(await faultsOf(test)).toEqual([]);
   const after = granted(await service.app().post(`${SERVICES}/use`, { userId, amount: 1, description: 'after all' }));
   expect(descriptionOf(after)).toBe('after all');
 });
@@ -179,9 +180,8 @@ function descriptionOf({ body }: Answer): string | null {
 
 const TOMBSTONES = 'select key, erased_at, erased_by from ledger.personal_keys where subject = $1 and erased_at is not null';
 
-async function eventRows(): Promise<readonly string[]> {
-  const { rows } = await database.superuser.query<{ row: string }>(
-    `select t::text as row from ledger.events t union all select t::text from ledger.claims t order by 1`,
-  );
-  return rows.map(({ row }) => row);
+/** Every event as it is stored, and what else the log has put down for itself. */
+async function logAndClaims(): Promise<readonly unknown[]> {
+  const { rows } = await database.superuser.query<{ row: string }>('select t::text as row from ledger.claims t order by 1');
+  return [...(await test.store.readAll({ after: START, limit: 10_000 })), ...rows.map(({ row }) => row)];
 }

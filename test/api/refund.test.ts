@@ -3,6 +3,7 @@ import { CATALOGUE_STREAM } from '../../src/events/catalogue-events.ts';
 import { credits } from '../support/account-samples.ts';
 import { type Answer, giveCredits, granted, holdCredits, readOwn, textOf, tokenOf } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { dataOf, eventsOf } from '../support/log-of.ts';
 import { type Service, startService } from '../support/service.ts';
 
 const SERVICES = '/api/v1/internal/credits';
@@ -243,12 +244,8 @@ describe('chargeback restoring the wrong amount', () => {
     expect((await refund({ amount: 50.000001, transactionId: both })).body).toMatchObject({ details: { refundableCredits: 50 } });
     expect((await refund({ amount: 50, transactionId: both })).body).toMatchObject({ newBalance: { balance: 110 } });
     // 100 and 50 came in, 40 are used: the lots say the same as the balance.
-    const { rows } = await database.superuser.query<{ data: string }>(
-      `select data from ledger.events where type = 'CreditsRefunded'
-       and stream_id = (select id from ledger.streams where name = $1) order by revision`,
-      [`account-${userId}`],
-    );
-    expect(rows.map(({ data }) => (JSON.parse(data) as { restored: unknown }).restored)).toEqual([
+    const events = await eventsOf(service.context.store, `account-${userId}`);
+    expect(events.filter(({ type }) => type === 'CreditsRefunded').map((event) => dataOf(event)['restored'])).toEqual([
       [[1, 20_000_000]],
       [[3, 50_000_000]],
     ]);

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { rotateKey } from '../../src/operational/service-keys.ts';
 import { type Answer, type ApiClient, giveCredits, granted, holdCredits } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { eventsOf } from '../support/log-of.ts';
 import { SERVICE_KEY, type Service, startService } from '../support/service.ts';
 import { allowConnections, refuseConnections } from './connections.ts';
 import { keyed, makeKey, passingTime } from './keyed.ts';
@@ -43,11 +44,8 @@ beforeEach(() => {
 
 /** What the last event of the account says of who acted, as it is stored. */
 async function lastActor(): Promise<string> {
-  const { rows } = await database.superuser.query<{ metadata: string }>(
-    `select metadata from ledger.events e join ledger.streams s on s.id = e.stream_id
-     where s.name = 'account-ada' order by e.revision desc limit 1`,
-  );
-  return JSON.stringify((JSON.parse(rows[0]?.metadata ?? '{}') as { actor: unknown }).actor);
+  const last = (await eventsOf(service.context.store, 'account-ada')).at(-1);
+  return JSON.stringify((JSON.parse(last?.metadata ?? '{}') as { actor: unknown }).actor);
 }
 
 describe('scopes', () => {

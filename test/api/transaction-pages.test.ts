@@ -61,7 +61,7 @@ async function follow(client: ApiClient, path: string, between: (page: number) =
 
 const RUNS = 15;
 
-it('pages skip and repeat nothing while others arrive, however large they are', async () => {
+it('pages skip and repeat nothing while others arrive, however large they are', { timeout: 60_000 }, async () => {
   let users = 0;
   await fc.assert(
     fc.asyncProperty(

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { giveCredits, granted, holdCredits, readOwn, tokenOf } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { eventsOf } from '../support/log-of.ts';
 import { type Service, startService } from '../support/service.ts';
 
 const SERVICES = '/api/v1/internal/credits';
@@ -121,11 +122,8 @@ describe('what is no revision', () => {
 
 describe('X-Correlation-Id', () => {
   const metadataOf = async (userId: string): Promise<readonly { correlationId: string }[]> => {
-    const { rows } = await database.superuser.query<{ metadata: string }>(
-      `select metadata from ledger.events where stream_id = (select id from ledger.streams where name = $1) order by revision`,
-      [`account-${userId}`],
-    );
-    return rows.map(({ metadata }) => JSON.parse(metadata) as { correlationId: string });
+    const events = await eventsOf(service.context.store, `account-${userId}`);
+    return events.map(({ metadata }) => JSON.parse(metadata) as { correlationId: string });
   };
 
   it('is taken, returned, and stored in the events', async () => {

@@ -5,6 +5,7 @@ import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { type Cluster, startCluster } from '../../src/embedded/cluster.ts';
 import { migrate } from '../../src/migrate.ts';
+import { type EventStoreServer, startEventStoreServer } from './event-store-server.ts';
 import { type RedisServer, startRedisServer } from './redis-server.ts';
 
 const TEMPLATE = 'mana_template';
@@ -26,16 +27,18 @@ declare module 'vitest' {
 }
 
 /**
- * One Postgres for the whole run, with a migrated template database, and a Redis where the suites run on it. Returns what
- * stops and removes them.
+ * One Postgres for the whole run, with a migrated template database, and a Redis and a KurrentDB where the suites run on
+ * them. Returns what stops and removes them.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const backend = readBackend();
   const home = mkdtempSync(join(tmpdir(), 'mana-test-'));
   let cluster: Cluster | undefined;
   let redis: RedisServer | undefined;
+  let eventStore: EventStoreServer | undefined;
   const teardown = async (): Promise<void> => {
     try {
+      await eventStore?.stop();
       await redis?.stop();
       await cluster?.stop();
     } finally {
@@ -48,10 +51,11 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     cluster = await startCluster(home);
     await makeTemplate(cluster);
     if (backend !== undefined) redis = await startRedisServer();
+    if (backend === 'kurrent') eventStore = await startEventStoreServer();
     project.provide('adminUrl', cluster.url('postgres'));
     project.provide('template', TEMPLATE);
     project.provide('redisUrl', redis?.url ?? null);
-    project.provide('eventStoreUrl', backend === 'kurrent' ? eventStoreUrl() : null);
+    project.provide('eventStoreUrl', eventStore?.url ?? null);
     return teardown;
   } catch (error) {
     await teardown();
@@ -64,13 +68,6 @@ function readBackend(): string | undefined {
   const given = process.env['MANA_TEST_ON'] ?? '';
   if (given === '') return undefined;
   if (!BACKENDS.includes(given)) throw new Error(`MANA_TEST_ON is ${given}: it may be ${BACKENDS.join(' or ')}, or not set`);
-  return given;
-}
-
-/** The server that keeps the log. */
-function eventStoreUrl(): string {
-  const given = process.env['EVENTSTORE_URL'] ?? '';
-  if (given === '') throw new Error('EVENTSTORE_URL is not set');
   return given;
 }
 

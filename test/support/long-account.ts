@@ -7,8 +7,8 @@ import type { Metadata } from '../../src/events/metadata.ts';
 import type { NewEvent, Store } from '../../src/events/store.ts';
 import { readAccountEvent } from './read-account-event.ts';
 
-/** Events in one append. */
-const TOGETHER = 2_000;
+/** Events in one append: KurrentDB takes a mebibyte. */
+const TOGETHER = 500;
 
 type Filler = {
   readonly user: string;

@@ -164,9 +164,10 @@ async function finish(parts: Parts, batch: Batch, outcome: Outcome, contended: b
 async function learn({ reader, facts }: Parts, batch: Batch, head: number): Promise<Pick<Refused, 'missing' | 'claimed'>> {
   const { stream, expectedRevision, events, unclaimed } = batch;
   try {
-    const read = () => reader.readStream(stream, { from: expectedRevision + 1, limit: MISSING_LIMIT });
+    const read = (limit = MISSING_LIMIT) => reader.readStream(stream, { from: expectedRevision + 1, limit });
     // The server refuses an append for the sake of an event that its readers don't see yet.
-    for (let look = 0; head > expectedRevision && look < LOOKS && (await read()).length === 0; look += 1) await delay(LOOK_AFTER);
+    for (let look = 0; head > expectedRevision && look < LOOKS && (await read(1)).length === 0; look += 1)
+      await delay(LOOK_AFTER);
     // In this order: a claim that is found late stands in an event that is missing, never the other way round.
     const claimed = await facts.findClaims(stream, [...events.flatMap(({ claims }) => claims), ...unclaimed]);
     const missing = await read();

@@ -7,8 +7,8 @@ import type { Range, Read, RecordedEvent } from './protocol.ts';
 
 /** Events of the whole log in one question: few enough to answer in time. */
 const PAGE = 1_000;
-/** How many of the last events are looked through for one of ours. */
-const LAST_EVENTS = 2_000;
+/** How many of the last events are looked through for one of ours, in turn. */
+const LAST_EVENTS = [1, 64, 2_000];
 
 /** In ms: for how long what can't be read is asked for again, and after what rest. */
 const AGAIN_FOR = 500;
@@ -78,9 +78,14 @@ export function kurrentReader(connection: Connection, names: Names): KurrentRead
     },
     readAll: async (options) => (await search(options)).events,
     lastPosition: async () => {
-      const page = await connection.readAll({ at: undefined, direction: 'backward', count: LAST_EVENTS });
-      const last = page.find((event) => names.toLedger(event.stream) !== undefined) ?? page[0];
-      return last?.position ?? START;
+      let page: readonly RecordedEvent[] = [];
+      for (const count of LAST_EVENTS) {
+        page = await connection.readAll({ at: undefined, direction: 'backward', count });
+        const ours = page.find((event) => names.toLedger(event.stream) !== undefined);
+        if (ours !== undefined || page.length < count) return ours?.position ?? START;
+      }
+      // Nothing of ours stands behind it, at least.
+      return page[0]?.position ?? START;
     },
     heads: async (streams) => {
       const ranges = streams.map((stream): Range => ({ stream, from: undefined, direction: 'backward', count: 1 }));

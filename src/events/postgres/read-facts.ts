@@ -9,11 +9,14 @@ export function factReader(query: Query): Pick<Store, 'findClaims' | 'lastAbout'
   return {
     async findClaims(stream, claims) {
       if (claims.length === 0) return new Map();
+      // The limit keeps the planner from going through all claims of a stream for each that is asked for.
       const rows = await query<EventRow & { claim: Buffer }>(
         'find-claims',
         `select c.claim, ${EVENT_COLUMNS} from unnest($2::bytea[]) as w (claim)
          join ledger.streams s on s.name = $1
-         join ledger.claims c on c.stream_id = s.id and c.claim = w.claim
+         cross join lateral (
+           select c.claim, c.stream_id, c.revision from ledger.claims c where c.stream_id = s.id and c.claim = w.claim limit 1
+         ) c
          join ledger.events e on e.stream_id = c.stream_id and e.revision = c.revision`,
         [stream, byteaArray(claims.map((claim) => Buffer.from(claim, 'base64url')))],
       );

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { CacheFollower } from '../../../src/commands/write-path/cache-follower.ts';
 import type { StoredEvent } from '../../../src/events/event-types.ts';
+import type { Advance } from '../../../src/events/store.ts';
 import { credits, use } from '../../support/account-samples.ts';
 import { testStore } from '../../support/database.ts';
 import { startFollowing } from '../../support/write-path.ts';
@@ -106,11 +107,24 @@ describe('whatever becomes of the following, every answer is right', () => {
   });
 
   it('an account that is far behind is left to a conflict', async () => {
-    const [here, there] = [await paths.openPath(), await paths.openPath()];
+    let together = 1;
+    const here = await paths.openPath((store) => ({
+      ...store,
+      // A store may tell of one append piece by piece.
+      async *subscribe(options) {
+        const waiting: Advance[] = [];
+        for await (const advances of store.subscribe(options)) {
+          waiting.push(...advances);
+          if (waiting.length >= together) yield waiting.splice(0);
+        }
+      },
+    }));
+    const there = await paths.openPath();
     const user = await known(there.path, here.path);
     const marker = await known(there.path, here.path);
     await startFollowing(here.path);
-    // More in one append than is worth reading behind.
+    // More at once than is worth reading behind, and the other account's one.
+    together = 121;
     await Promise.all(Array.from({ length: 120 }, () => there.path.run(user, use(credits(0.5)))));
     await there.path.run(marker, use(credits(1)));
     await broughtMore(here.path, 0);

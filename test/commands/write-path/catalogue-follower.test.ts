@@ -6,9 +6,10 @@ import { SNAPSHOT_VERSION } from '../../../src/events/event-types.ts';
 import { createSnapshots } from '../../../src/events/postgres/snapshots.ts';
 import { type Store, StoreUnavailableError } from '../../../src/events/store.ts';
 import { change, price } from '../../support/catalogue-samples.ts';
-import { createTestDatabase, type TestDatabase, type TestStore, testStore } from '../../support/database.ts';
+import { createTestDatabase, type TestDatabase, type TestStore } from '../../support/database.ts';
 import { faultyStore } from '../../support/faulty-store.ts';
 import { openLedger, type TestLedger } from '../../support/ledger.ts';
+import { openLogOf } from '../../support/log-of.ts';
 
 /* What a process knows of the catalogue: never more than a second old, whoever changed it. */
 
@@ -20,7 +21,7 @@ const followers: CatalogueFollower[] = [];
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  log = testStore(database.url, 'follower');
+  log = await openLogOf(database.url, 'follower');
   here = await openLedger(database.url);
   there = await openLedger(database.url);
 });

@@ -9,7 +9,8 @@ import { SNAPSHOT_VERSION, UnreadableEventError } from '../../../src/events/even
 import type { Metadata } from '../../../src/events/metadata.ts';
 import { createSnapshots, type Snapshot } from '../../../src/events/postgres/snapshots.ts';
 import { credits, grant, iso, reserve, START, use } from '../../support/account-samples.ts';
-import { createTestDatabase, type TestDatabase, type TestStore, testStore } from '../../support/database.ts';
+import { createTestDatabase, type TestDatabase, type TestStore } from '../../support/database.ts';
+import { openLogOf } from '../../support/log-of.ts';
 import { eventOf, historyOf, openWritePath, type WritePath } from '../../support/write-path.ts';
 
 /** Streams as a process finds them that never held them before. */
@@ -19,7 +20,7 @@ let raw: TestStore;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  raw = testStore(database.url);
+  raw = await openLogOf(database.url);
   writer = await openWritePath(database.url, { now: () => START });
 });
 
