@@ -2,18 +2,26 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 /*
  * `npm test` needs nothing but Node, and keeps everything in Postgres. What is about other servers runs on those
- * (test:redis, test:kurrent), and what is about Postgres does not.
+ * (test:redis, test:kurrent), and what is about Postgres does not. What takes long since it starts many processes
+ * or copies whole logs runs by itself (test:setups).
  */
 const REDIS = 'test/**/redis-*.test.ts';
 const KURRENT = 'test/events/kurrent/**';
 const POSTGRES = ['test/**/postgres-*.test.ts', 'test/**/*.postgres.test.ts'];
+const SETUPS = [
+  'test/cli/{alive,log-*}.test.ts',
+  'test/deploy/{image,restore}.test.ts',
+  'test/entries/{rolling-restart,two-apis}.test.ts',
+  'test/workers/takeover.test.ts',
+];
 const left: { readonly [on: string]: readonly string[] } = {
-  postgres: [REDIS, KURRENT],
+  all: [REDIS, KURRENT, ...SETUPS],
+  setups: [REDIS, KURRENT],
   redis: [...POSTGRES, KURRENT],
   kurrent: [...POSTGRES, REDIS],
 };
 // oxlint-disable-next-line node/no-process-env -- what the suites run on is chosen by the npm script.
-const on = process.env['MANA_TEST_ON'] ?? 'postgres';
+const on = process.env['MANA_TEST_ON'] ?? 'all';
 
 export default defineConfig({
   test: {

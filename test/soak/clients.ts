@@ -47,6 +47,9 @@ const REST = 60;
 const ASKED_AGAIN = 0.03;
 const MIXED_UP = 0.01;
 
+/** In ms: how old a process' catalogue may be (docs/catalogue.md), and a little. */
+const CATALOGUE_AGE = 1_250;
+
 /** Starts so many clients. Their accounts, and the prices of what they use, are theirs to make. */
 export async function startClients(
   wire: Wire,
@@ -66,6 +69,8 @@ export async function startClients(
   const notes: Notes = { sent: [], counts: { acknowledged: 0, refused: 0, looks: 0, late: 0 } };
   const keeper = new Client('keeper', wire, randomOf(seed, 'keeper'), notes);
   for (const draft of firstPrices()) await keeper.perform({ kind: 'one', draft });
+  // The other process may know an older catalogue for so long, and no operation of it; then it knows these, or says 503.
+  await delay(CATALOGUE_AGE);
   let stopped = false;
   const run = async (own: readonly SoakAccount[], index: number): Promise<void> => {
     const client = new Client(`c${index}`, wire, randomOf(seed, `client ${index}`), notes);
