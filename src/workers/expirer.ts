@@ -5,7 +5,7 @@ import type { Clock } from '../events/clock.ts';
 import type { Accounts } from '../commands/account-decider.ts';
 import { findDue } from '../projections/balances.ts';
 import type { ReadDatabase } from '../projections/database.ts';
-import { pause } from './leader.ts';
+import { pause } from '../events/pause.ts';
 
 const TOGETHER = 500;
 /**

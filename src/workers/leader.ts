@@ -1,7 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { linkedAbort } from '../events/linked-abort.ts';
+import { pause } from '../events/pause.ts';
 
 const RETRY = 1_000;
 
@@ -47,9 +47,4 @@ export function lead(
       await running;
     },
   };
-}
-
-/** Waits, or until the signal says to stop. */
-export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  if (!signal.aborted) await delay(milliseconds, undefined, { signal }).catch(() => undefined);
 }

@@ -2,7 +2,7 @@ import { createPostgresBackend, Queue, Worker } from 'bullmq';
 import type { Logger } from 'pino';
 import { WITHOUT_WAITING } from '../database.ts';
 import { type Handle, type Job, QUEUE_NAME, resting } from './jobs.ts';
-import { pause } from './leader.ts';
+import { pause } from '../events/pause.ts';
 import { within } from './within.ts';
 
 /** The schema in which the queue keeps its tables, where it runs on Postgres. */

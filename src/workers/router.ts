@@ -6,7 +6,7 @@ import type { ReadDatabase } from '../projections/database.ts';
 import { PARTITIONS, partitionOf } from '../projections/partitions.ts';
 import type { Signal } from '../projections/project.ts';
 import { readAppliedPosition, writeAppliedPosition } from '../projections/router-position.ts';
-import { pause } from './leader.ts';
+import { pause } from '../events/pause.ts';
 import type { SignalQueue } from './queues.ts';
 
 /*

@@ -1,9 +1,10 @@
+import { afterAll, afterEach, beforeAll } from 'vitest';
 import { servicePool } from '../../src/database.ts';
 import { openKurrentStore } from '../../src/events/kurrent/store.ts';
 import type { Store } from '../../src/events/store.ts';
 import type { StoreUnderTest } from '../events/store-contract.ts';
-import { createTestDatabase } from './database.ts';
-import { startKurrentDouble } from './kurrent/double.ts';
+import { createTestDatabase, type TestDatabase } from './database.ts';
+import { type KurrentDouble, startKurrentDouble } from './kurrent/double.ts';
 
 type Opened = Awaited<ReturnType<typeof openKurrentStore>>;
 
@@ -28,6 +29,36 @@ export async function openTestStore(
     await pool.end();
     throw error;
   }
+}
+
+/** A double, a database and a store on both for all tests of a file; faults end with each test. For when the tests run. */
+export function useDouble(): { readonly server: KurrentDouble; readonly database: TestDatabase; readonly store: Store } {
+  let made: { server: KurrentDouble; database: TestDatabase; opened: Opened } | undefined;
+  const there = () => {
+    if (made === undefined) throw new Error('the tests do not run yet');
+    return made;
+  };
+  beforeAll(async () => {
+    const [server, database] = await Promise.all([startKurrentDouble(), createTestDatabase()]);
+    made = { server, database, opened: await openTestStore(server.url, database.url) };
+  });
+  afterEach(() => there().server.faults.clear());
+  afterAll(async () => {
+    await made?.opened.close();
+    await made?.database.close();
+    await made?.server.close();
+  });
+  return {
+    get server() {
+      return there().server;
+    },
+    get database() {
+      return there().database;
+    },
+    get store() {
+      return there().opened.store;
+    },
+  };
 }
 
 /** A server that tests share, or that is theirs alone. */

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { StoredEvent } from '../../events/event-types.ts';
+import { pause } from '../../events/pause.ts';
 import type { Advance, Store } from '../../events/store.ts';
 
 /*
@@ -131,7 +131,7 @@ export class CacheFollower {
       if (old.length > 0) this.#following?.quiet.refresh();
       if (advances.length < LOOK_TOGETHER) {
         await this.#bringUp(old, signal);
-        await delay(REST, undefined, { signal }).catch(() => undefined);
+        await pause(REST, signal);
       }
     }
   }

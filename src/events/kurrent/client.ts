@@ -92,7 +92,7 @@ async function append(client: EventStoreDBClient, { stream, expectedRevision, ev
     if (error instanceof NotLeaderError || error instanceof AccessDeniedError || error instanceof StreamDeletedError) {
       return { kind: 'unavailable', why };
     }
-    return { kind: error instanceof SilentError ? 'silent' : 'maybe', why };
+    return { kind: 'maybe', why };
   }
 }
 

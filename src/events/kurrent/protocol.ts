@@ -56,7 +56,7 @@ export type Written =
   | { readonly kind: 'written' }
   /** The stream's head is elsewhere, as the server's writer knows: readers may see it a moment later. -1: there is none. */
   | { readonly kind: 'conflict'; readonly head: number }
-  | { readonly kind: 'refused' | 'unavailable' | 'maybe' | 'silent'; readonly why: string };
+  | { readonly kind: 'refused' | 'unavailable' | 'maybe'; readonly why: string };
 
 /** A read's answer, stream by stream. A stream that doesn't exist has no events. */
 export type Read = { readonly events: readonly RecordedEvent[] } | { readonly why: string };

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { linkedAbort } from '../linked-abort.ts';
+import { pause } from '../pause.ts';
 import { type Advance, type Position, START } from '../store.ts';
 import type { Connection, Subscription } from './connection.ts';
 import type { Names } from './names.ts';
@@ -50,7 +50,7 @@ export async function* follow(
       } finally {
         heard.stop();
       }
-      if (position === before && !signal.aborted) await delay(AGAIN, undefined, { signal }).catch(() => undefined);
+      if (position === before) await pause(AGAIN, signal);
     }
   } finally {
     left.abort();

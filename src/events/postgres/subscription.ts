@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { linkedAbort } from '../linked-abort.ts';
+import { pause } from '../pause.ts';
 import type { Advance, Position } from '../store.ts';
 import type { ReadAdvances } from './read-log.ts';
 
@@ -94,8 +94,4 @@ function untilEnded(client: pg.Client): { promise: Promise<void>; end: () => voi
     client.once('end', resolve);
   });
   return { promise, end };
-}
-
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await delay(milliseconds, undefined, { signal }).catch(() => undefined);
 }

@@ -1,39 +1,24 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { BatchFailure, BatchResult, NewEvent, Store } from '../../../src/events/store.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { type KurrentDouble, startKurrentDouble } from '../../support/kurrent/double.ts';
-import { openTestStore } from '../../support/kurrent-store.ts';
+import { openTestStore, useDouble } from '../../support/kurrent-store.ts';
 import { batchOf, claimOf, lastOf, newStream, plain, refusal, stored, written } from '../contract/batches.ts';
 
 /* What becomes of appends while the server, or the way to it, does what servers do. */
 
-let server: KurrentDouble;
-let database: TestDatabase;
-let opened: Awaited<ReturnType<typeof openTestStore>>;
-let store: Store;
-
-beforeAll(async () => {
-  [server, database] = await Promise.all([startKurrentDouble(), createTestDatabase()]);
-  opened = await openTestStore(server.url, database.url);
-  ({ store } = opened);
-});
-afterEach(() => server.faults.clear());
-afterAll(async () => {
-  await opened.close();
-  await database.close();
-  await server.close();
-});
+const on = useDouble();
+const server = () => on.server;
+const store = () => on.store;
 
 /** Appends one batch, and says how it fared. */
 async function append(batch: Parameters<Store['append']>[0][number]): Promise<BatchResult | BatchFailure> {
-  const [result] = await store.append([batch]);
+  const [result] = await store().append([batch]);
   if (result === undefined) throw new Error('no result');
   return result;
 }
 
 /** That exactly these events stand in a stream. */
 async function expectStream(stream: string, events: readonly NewEvent[]): Promise<void> {
-  await vi.waitFor(async () => expect(await store.readStream(stream, { limit: 100 })).toEqual(stored(events)), {
+  await vi.waitFor(async () => expect(await store().readStream(stream, { limit: 100 })).toEqual(stored(events)), {
     timeout: 10_000,
   });
 }
@@ -42,28 +27,28 @@ const appends = { operations: ['append'] as const };
 
 describe('a batch is written once', () => {
   it.each<[what: string, fault: () => void]>([
-    ['whose answer is lost', () => server.faults.loseAnswer({ ...appends, times: 1 })],
-    ['whose answer is lost again and again', () => server.faults.loseAnswer({ ...appends, times: 3 })],
-    ['whose connection breaks before', () => server.faults.drop({ ...appends, times: 2 })],
-    ['that the server has written and calls timed out', () => server.faults.timeout(true, { times: 1 })],
-    ['that the server has not written and calls timed out', () => server.faults.timeout(false, { times: 2 })],
-    ['while the server is starting', () => server.faults.notReady({ ...appends, times: 3 })],
-    ['while the server has too much to do', () => server.faults.busy({ ...appends, times: 3 })],
-    ['that is answered late', () => server.faults.late(700, { ...appends, times: 1 })],
-    ['to whose first attempt the server is silent', () => server.faults.hang({ ...appends, times: 1 })],
+    ['whose answer is lost', () => server().faults.loseAnswer({ ...appends, times: 1 })],
+    ['whose answer is lost again and again', () => server().faults.loseAnswer({ ...appends, times: 3 })],
+    ['whose connection breaks before', () => server().faults.drop({ ...appends, times: 2 })],
+    ['that the server has written and calls timed out', () => server().faults.timeout(true, { times: 1 })],
+    ['that the server has not written and calls timed out', () => server().faults.timeout(false, { times: 2 })],
+    ['while the server is starting', () => server().faults.notReady({ ...appends, times: 3 })],
+    ['while the server has too much to do', () => server().faults.busy({ ...appends, times: 3 })],
+    ['that is answered late', () => server().faults.late(700, { ...appends, times: 1 })],
+    ['to whose first attempt the server is silent', () => server().faults.hang({ ...appends, times: 1 })],
   ])('%s', async (_, fault) => {
     const stream = newStream();
     const first = batchOf(stream, [{ claims: [claimOf('a')] }, {}]);
     fault();
     expect(await append(first)).toEqual({ accepted: true, revision: 1 });
     const next = batchOf(stream, plain(1), lastOf(first.events));
-    await written(store, next);
+    await written(store(), next);
     await expectStream(stream, [...first.events, ...next.events]);
   });
 
   it('that the server sends to its leader', async () => {
-    const { hostname, port } = new URL(server.url.replace('esdb:', 'http:'));
-    server.faults.notLeader({ host: hostname, port: Number(port) }, { ...appends, times: 1 });
+    const { hostname, port } = new URL(server().url.replace('esdb:', 'http:'));
+    server().faults.notLeader({ host: hostname, port: Number(port) }, { ...appends, times: 1 });
     const stream = newStream();
     const batch = batchOf(stream, plain(1));
     expect(await append(batch)).toEqual({ accepted: true, revision: 0 });
@@ -71,13 +56,13 @@ describe('a batch is written once', () => {
   });
 
   it('and a later one behind it by another process is no reason to write it again', async () => {
-    const other = await openTestStore(server.url, database.url);
+    const other = await openTestStore(server().url, on.database.url);
     const stream = newStream();
     const batch = batchOf(stream, plain(1));
     const next = batchOf(stream, plain(1), lastOf(batch.events));
     // The first answer is lost; when the batch is sent again, somebody has already gone on behind it.
-    server.faults.loseAnswer({ ...appends, times: 1 });
-    server.faults.late(300, { ...appends, times: 1 });
+    server().faults.loseAnswer({ ...appends, times: 1 });
+    server().faults.late(300, { ...appends, times: 1 });
     const result = append(batch);
     await vi.waitFor(async () => expect((await other.store.append([next]))[0]).toMatchObject({ accepted: true }), {
       timeout: 5_000,
@@ -90,11 +75,11 @@ describe('a batch is written once', () => {
 
 describe('a server that stays silent', () => {
   it('leaves the outcome unknown, and the batch can be written later', { timeout: 40_000 }, async () => {
-    server.faults.hang(appends);
+    server().faults.hang(appends);
     const stream = newStream();
     const batch = batchOf(stream, plain(1));
     expect(await append(batch)).toMatchObject({ failed: { name: 'OutcomeUnknownError' } });
-    server.faults.clear();
+    server().faults.clear();
     expect(await append(batch)).toEqual({ accepted: true, revision: 0 });
     await expectStream(stream, batch.events);
   });
@@ -103,12 +88,12 @@ describe('a server that stays silent', () => {
     const stream = newStream();
     const batch = batchOf(stream, plain(2));
     // With its connection open, so that the server has the batch before it freezes.
-    await written(store, batchOf(newStream(), plain(1)));
-    server.faults.freeze();
+    await written(store(), batchOf(newStream(), plain(1)));
+    server().faults.freeze();
     expect(await append(batch)).toMatchObject({
       failed: { name: expect.stringMatching(/^(?:OutcomeUnknown|StoreUnavailable)Error$/) },
     });
-    server.faults.thaw();
+    server().faults.thaw();
     await expectStream(stream, batch.events);
     expect((await append(batch)).accepted).not.toBe(undefined);
     await expectStream(stream, batch.events);
@@ -116,20 +101,20 @@ describe('a server that stays silent', () => {
 
   it('about one stream holds up no other of its group', async () => {
     const [silent, fine] = [newStream('silent'), newStream('fine')];
-    server.faults.hang({ ...appends, streams: (name) => name.includes('silent') });
+    server().faults.hang({ ...appends, streams: (name) => name.includes('silent') });
     const batches = [batchOf(silent, plain(1)), batchOf(fine, plain(1))];
-    const [first, second] = await store.append(batches);
+    const [first, second] = await store().append(batches);
     expect(first).toMatchObject({ failed: { name: 'OutcomeUnknownError' } });
     expect(second).toEqual({ accepted: true, revision: 0 });
   });
 
   it('when asked for a head, confirms nothing', { timeout: 40_000 }, async () => {
     const stream = newStream();
-    await written(store, batchOf(stream, plain(1)));
-    server.faults.hang({ operations: ['read'] });
+    await written(store(), batchOf(stream, plain(1)));
+    server().faults.hang({ operations: ['read'] });
     const result = await append({ stream, expectedRevision: 0, events: [], unclaimed: [] });
     expect(result).toMatchObject({ failed: { name: 'StoreUnavailableError' } });
-    await expect(store.readStream(stream, { limit: 1 })).rejects.toMatchObject({ name: 'StoreUnavailableError' });
+    await expect(store().readStream(stream, { limit: 1 })).rejects.toMatchObject({ name: 'StoreUnavailableError' });
   });
 });
 
@@ -137,11 +122,11 @@ describe('a server that is away', () => {
   it('refuses everything in a bounded time, and goes on when it is back', { timeout: 60_000 }, async () => {
     const stream = newStream();
     const batch = batchOf(stream, plain(1));
-    await server.stop();
-    const results = await Promise.allSettled([append(batch), store.readStream(stream, { limit: 1 }), store.lastPosition()]);
+    await server().stop();
+    const results = await Promise.allSettled([append(batch), store().readStream(stream, { limit: 1 }), store().lastPosition()]);
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected']);
     expect(results[0]).toMatchObject({ value: { failed: { name: expect.stringMatching(/Error$/) } } });
-    await server.start();
+    await server().start();
     await vi.waitFor(async () => expect(await append(batch)).toMatchObject({ accepted: true }), { timeout: 20_000 });
     await expectStream(stream, batch.events);
   });
@@ -150,13 +135,13 @@ describe('a server that is away', () => {
 describe('a conflict', () => {
   it('brings what readers see only a moment later', async () => {
     const stream = newStream();
-    const base = await written(store, batchOf(stream, plain(1)));
-    server.faults.lag();
-    const winner = await written(store, batchOf(stream, plain(1), lastOf(base)));
-    const reads = server.faults.late(0, { operations: ['read'] });
+    const base = await written(store(), batchOf(stream, plain(1)));
+    server().faults.lag();
+    const winner = await written(store(), batchOf(stream, plain(1), lastOf(base)));
+    const reads = server().faults.late(0, { operations: ['read'] });
     const losing = append(batchOf(stream, plain(1), lastOf(base)));
     await vi.waitFor(() => expect(reads.hits).toBeGreaterThan(2), { timeout: 10_000 });
-    server.faults.catchUp();
+    server().faults.catchUp();
     expect(refusal([await losing]).missing).toEqual(stored(winner));
   });
 });
@@ -172,9 +157,9 @@ describe('what the server can never take', () => {
       ),
       batchOf(fine, plain(1)),
     ];
-    const [first, second] = await store.append(batches);
+    const [first, second] = await store().append(batches);
     expect(first).toMatchObject({ failed: { message: expect.stringMatching(/can't take an append/) } });
     expect(second).toEqual({ accepted: true, revision: 0 });
-    expect(await store.readStream(large, { limit: 1 })).toEqual([]);
+    expect(await store().readStream(large, { limit: 1 })).toEqual([]);
   });
 });
