@@ -39,12 +39,12 @@ export function servicePool(url: string, name: string, max: number): pg.Pool {
 }
 
 /**
- * A pool for read models alone. Its commits don't wait for the disk: what a crash of Postgres takes back is applied
- * again, checkpoints together with their rows.
+ * A pool for read models alone, which are named without their schema: it is the generation that answers. Commits don't
+ * wait for the disk: what a crash of Postgres takes back is applied again, checkpoints together with their rows.
  */
-export function readModelPool(url: string, name: string, max: number): pg.Pool {
+export function readModelPool(url: string, name: string, max: number, schema = 'read_model'): pg.Pool {
   const settings = serviceSettings(url, name);
-  return poolOf({ ...settings, options: `${settings.options} ${WITHOUT_WAITING}`, max });
+  return poolOf({ ...settings, options: `${settings.options} ${WITHOUT_WAITING} -c search_path=${schema}`, max });
 }
 
 /** What makes commits of a connection not wait for the disk. */

@@ -77,7 +77,7 @@ export async function applyBalances(tx: Transaction<ReadModels>, events: readonl
     rows.set(userId, { user_id: userId, revision: event.revision, ...amounts, ...times });
   }
   if (rows.size === 0) return;
-  await sql`insert into read_model.balances
+  await sql`insert into balances
       (user_id, revision, available, frozen, reserved, debt, earned, spent, due_at, opened_at, updated_at)
     select * from ${rowsOf([...rows.values()], COLUMNS)}
     on conflict (user_id) do update set revision = excluded.revision, available = excluded.available,
@@ -116,7 +116,7 @@ export async function findDue(
     .selectFrom('balances')
     .select(['user_id', 'due_at'])
     .where('due_at', 'is not', null)
-    .where(sql<boolean>`not exists (select from read_model.parked p where p.stream = ${accountStream('')} || user_id)`)
+    .where(sql<boolean>`not exists (select from parked p where p.stream = ${accountStream('')} || user_id)`)
     .orderBy('due_at')
     .limit(limit + 1)
     .execute();

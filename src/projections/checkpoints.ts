@@ -31,15 +31,15 @@ export async function lockCheckpoints(
   const { rows } = await sql<{ stream: string; revision: string; parked: boolean }>`select n.stream,
       coalesce(c.revision, -1) as revision, p.stream is not null as parked
     from unnest(${textArray(streams)}::text[]) as n (stream)
-    left join read_model.checkpoints c on c.stream = n.stream
-    left join read_model.parked p on p.stream = n.stream`.execute(tx);
+    left join checkpoints c on c.stream = n.stream
+    left join parked p on p.stream = n.stream`.execute(tx);
   return new Map(rows.map(({ stream, revision, parked }) => [stream, { revision: Number(revision), parked }]));
 }
 
 /** Moves checkpoints on. The caller holds the locks. */
 export async function moveCheckpoints(tx: Transaction<ReadModels>, revisions: ReadonlyMap<string, number>): Promise<void> {
   if (revisions.size === 0) return;
-  await sql`insert into read_model.checkpoints (stream, revision)
+  await sql`insert into checkpoints (stream, revision)
     select n.stream, n.revision from unnest(${textArray([...revisions.keys()])}::text[], ${int8Array([...revisions.values()])}::bigint[]) as n (stream, revision)
     on conflict (stream) do update set revision = excluded.revision`.execute(tx);
 }
@@ -77,8 +77,8 @@ export async function findBehind(
 ): Promise<readonly { readonly stream: string; readonly revision: number }[]> {
   const { rows } = await sql<{ stream: string; revision: string }>`select n.stream, n.revision
     from unnest(${textArray(signals.map((one) => one.stream))}::text[], ${int8Array(signals.map((one) => one.revision))}::bigint[]) as n (stream, revision)
-    left join read_model.checkpoints c on c.stream = n.stream
-    left join read_model.parked p on p.stream = n.stream
+    left join checkpoints c on c.stream = n.stream
+    left join parked p on p.stream = n.stream
     where coalesce(c.revision, -1) < n.revision and p.stream is null`.execute(db);
   return rows.map((row) => ({ stream: row.stream, revision: Number(row.revision) }));
 }

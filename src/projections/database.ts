@@ -27,7 +27,7 @@ export type ReadModels = {
 
 export type ReadDatabase = Kysely<ReadModels>;
 
-/** The read models on a pool. Destroying it ends the pool. */
+/** The read models of the generation that the pool's connections look in. Destroying it ends the pool. */
 export function readDatabase(pool: pg.Pool): ReadDatabase {
-  return new Kysely<ReadModels>({ dialect: new PostgresDialect({ pool: preparing(pool) }) }).withSchema('read_model');
+  return new Kysely<ReadModels>({ dialect: new PostgresDialect({ pool: preparing(pool) }) });
 }

@@ -143,14 +143,14 @@ async function readPaidFor(
       coalesce(sum(l.amount) filter (where t.about is null), 0) as used,
       coalesce(sum(l.amount) filter (where t.about is not null), 0) as given_back
     from (
-      select revision, about, app, app_id, operation, lots from read_model.transactions
+      select revision, about, app, app_id, operation, lots from transactions
       where user_id = ${userId} and revision > ${Math.min(...lots)} and lots is not null
       order by revision desc limit ${lookedThrough}
     ) t
     cross join lateral (
       select (pair ->> 0)::bigint as lot, (pair ->> 1)::bigint as amount from jsonb_array_elements(t.lots::jsonb) pair
     ) l
-    left join read_model.transactions c on t.about is not null and c.user_id = ${userId} and c.revision = t.about
+    left join transactions c on t.about is not null and c.user_id = ${userId} and c.revision = t.about
     where l.lot = any (${[...lots]}::bigint[])
     group by 1, 2, 3
     order by used desc, app, operation`.execute(db);

@@ -76,19 +76,19 @@ export async function applyGrants(tx: Transaction<ReadModels>, events: readonly 
   const accounts = userEvents(events);
   const made = accounts.flatMap(madeBy);
   if (made.length > 0) {
-    await sql`insert into read_model.grants (${sql.raw(Object.keys(COLUMNS).join(', '))})
+    await sql`insert into grants (${sql.raw(Object.keys(COLUMNS).join(', '))})
       select * from ${rowsOf(made, COLUMNS)}`.execute(tx);
   }
   const changes = changesBy(accounts);
   if (changes.length > 0) {
-    await sql`update read_model.grants g set available = g.available + r.available, held = g.held + r.held,
+    await sql`update grants g set available = g.available + r.available, held = g.held + r.held,
         used = g.used + r.used, given_back = g.given_back + r.given_back, uses = g.uses + r.uses
       from ${rowsOf(changes, CHANGES)}
       where g.user_id = r.user_id and g.revision = r.revision`.execute(tx);
   }
   const standings = standingsAfter(accounts);
   if (standings.length === 0) return;
-  await sql`update read_model.grants g set frozen = coalesce(r.frozen::boolean, g.frozen), revoked = r.revoked,
+  await sql`update grants g set frozen = coalesce(r.frozen::boolean, g.frozen), revoked = r.revoked,
       expires_at = r.expires_at
     from ${rowsOf(standings, STANDINGS)}
     where g.user_id = r.user_id and g.revision = r.revision`.execute(tx);

@@ -39,7 +39,7 @@ const OWN = ['available', 'reserved', 'frozen', 'debt'];
 export async function applyJournal(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
   const rows = events.flatMap(legRowsOf);
   if (rows.length === 0) return;
-  await sql`insert into read_model.journal (${sql.raw(Object.keys(COLUMNS).join(', '))})
+  await sql`insert into journal (${sql.raw(Object.keys(COLUMNS).join(', '))})
     select * from ${rowsOf(rows, COLUMNS)}`.execute(tx);
 }
 

@@ -72,12 +72,12 @@ export async function applyPackages(tx: Transaction<ReadModels>, events: readonl
   const { defined, retired } = changesBy(events);
   if (defined.length > 0) {
     const names = Object.keys(COLUMNS).filter((name) => name !== 'id');
-    await sql`insert into read_model.packages (${sql.raw(Object.keys(COLUMNS).join(', '))})
+    await sql`insert into packages (${sql.raw(Object.keys(COLUMNS).join(', '))})
       select * from ${rowsOf(defined, COLUMNS)}
       on conflict (id) do update set ${sql.raw(names.map((name) => `${name} = excluded.${name}`).join(', '))}`.execute(tx);
   }
   if (retired.length > 0) {
-    await sql`update read_model.packages p set revision = r.revision, retired_at = r.retired_at
+    await sql`update packages p set revision = r.revision, retired_at = r.retired_at
       from ${rowsOf(retired, RETIREMENT)} where p.id = r.id`.execute(tx);
   }
 }

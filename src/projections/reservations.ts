@@ -81,7 +81,7 @@ export async function applyReservations(tx: Transaction<ReadModels>, events: rea
   const accounts = userEvents(events);
   const made = accounts.flatMap(madeBy);
   if (made.length > 0) {
-    await sql`insert into read_model.reservations (${sql.raw(Object.keys(COLUMNS).join(', '))})
+    await sql`insert into reservations (${sql.raw(Object.keys(COLUMNS).join(', '))})
       select * from ${rowsOf(made, COLUMNS)}`.execute(tx);
   }
   const settled = new Map<string, Settled>();
@@ -91,7 +91,7 @@ export async function applyReservations(tx: Transaction<ReadModels>, events: rea
     settled.set(key, { ...one, released: settled.get(key)?.released ?? one.released });
   }
   if (settled.size === 0) return;
-  await sql`update read_model.reservations h set status = r.status, taken = r.taken, settled_at = r.at,
+  await sql`update reservations h set status = r.status, taken = r.taken, settled_at = r.at,
       uncovered = coalesce(r.uncovered, h.uncovered), released = case when h.status = 'expired' then h.released else r.released end
     from ${rowsOf([...settled.values()], SETTLED)}
     where h.user_id = r.user_id and h.revision = r.revision`.execute(tx);

@@ -12,7 +12,7 @@ export async function readAppliedPosition(db: ReadDatabase): Promise<Position> {
 
 /** Says that everything up to a position is applied or parked. Never goes back. */
 export async function writeAppliedPosition(db: ReadDatabase, position: Position): Promise<void> {
-  await sql`update read_model.applied set position = ${position}::text
+  await sql`update applied set position = ${position}::text
     where split_part(position, '/', 1)::numeric <= split_part(${position}::text, '/', 1)::numeric`.execute(db);
 }
 

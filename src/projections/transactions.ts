@@ -199,7 +199,7 @@ export async function applyTransactions(tx: Transaction<ReadModels>, events: rea
     return row === undefined ? [] : [{ ...row, lots: lotsText(one) }];
   });
   if (rows.length === 0) return;
-  await sql`insert into read_model.transactions (${sql.raw(Object.keys(COLUMNS).join(', '))})
+  await sql`insert into transactions (${sql.raw(Object.keys(COLUMNS).join(', '))})
     select * from ${rowsOf(rows, COLUMNS)}`.execute(tx);
   // A hold that ran out and was settled late, both in one batch: its transaction ended when it ran out.
   const settled = new Map(
@@ -209,7 +209,7 @@ export async function applyTransactions(tx: Transaction<ReadModels>, events: rea
       .map((one) => [`${one.user_id} ${one.revision}`, one]),
   );
   if (settled.size === 0) return;
-  await sql`update read_model.transactions t set status = r.status, completed_at = r.at
+  await sql`update transactions t set status = r.status, completed_at = r.at
     from ${rowsOf([...settled.values()], SETTLED)}
     where t.user_id = r.user_id and t.revision = r.revision and t.status = 'pending'`.execute(tx);
 }

@@ -67,7 +67,7 @@ export async function applyUsageStats(tx: Transaction<ReadModels>, events: reado
   const rows = new Map<string, UsageRow>();
   for (const one of userEvents(events)) add(rows, one);
   if (rows.size === 0) return;
-  await sql`insert into read_model.usage_stats as s
+  await sql`insert into usage_stats as s
       (user_id, day, app, operation, uses, amount, quantity, free_units, uncovered, refunded)
     select user_id, day::date, app, operation, uses, amount, quantity, free_units, uncovered, refunded
     from ${rowsOf([...rows.values()], COLUMNS)}
@@ -143,7 +143,7 @@ export async function findUsage(
   // One statement, so that groups and total are of one moment. The empty grouping set is the total: it is always there.
   const { rows } = await sql<SummedRow>`select ${sql.raw(read)}, sum(uses) as uses, sum(amount) as amount,
       sum(quantity) as quantity, sum(free_units) as free_units, sum(uncovered) as uncovered, sum(refunded) as refunded
-    from read_model.usage_stats
+    from usage_stats
     where user_id = ${userId} and day between ${from}::date and ${to}::date
     group by grouping sets ((${sql.raw(by)}), ())
     order by is_total desc, ${sql.raw(order)} limit ${limit + 1}`.execute(db);

@@ -33,7 +33,7 @@ export function routerStart(url: string): RouterStart {
       await db.transaction().execute(async (tx) => {
         // Unlike what projectors write, nothing would bring it back after a crash.
         await sql`set local synchronous_commit = on`.execute(tx);
-        await sql`update read_model.applied set position = ${start}`.execute(tx);
+        await sql`update applied set position = ${start}`.execute(tx);
       });
       return start;
     },
