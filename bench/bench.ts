@@ -20,18 +20,20 @@ const PAGE = join(import.meta.dirname, '..', 'docs', 'performance.md');
 const PARTS = [...SCENARIOS, 'history', 'memory', 'profile'] as const;
 
 const FULL = {
-  warmUp: 3_000,
-  measure: 12_000,
-  reference: 4_000,
+  warmUp: 5_000,
+  measure: 4_000,
+  reference: 2_000,
+  turns: 7,
   accounts: 10_000,
   history: { events: 100_000, longAccounts: 5, warmSamples: 1_000, restarts: 8, warmUp: 2_000 },
   memory: { commands: 1_000_000, accounts: 100_000 },
 };
 
 const QUICK: typeof FULL = {
-  warmUp: 1_500,
-  measure: 4_000,
-  reference: 1_500,
+  warmUp: 2_500,
+  measure: 2_000,
+  reference: 1_000,
+  turns: 5,
   accounts: 10_000,
   history: { events: 10_000, longAccounts: 4, warmSamples: 300, restarts: 4, warmUp: 1_000 },
   memory: { commands: 60_000, accounts: 6_000 },
@@ -59,7 +61,7 @@ async function main(size: typeof FULL): Promise<Report> {
   try {
     const requests = createRequests(service.serviceKey);
     const url = await service.database('reference');
-    const { connections, results } = await scenarios({ service, requests, ...size }, url, size.reference);
+    const { connections, results } = await scenarios({ service, requests, ...size }, url, size);
     const history = wanted.has('history')
       ? await said('history', () => measureHistory(service, requests, size.history))
       : undefined;
@@ -67,7 +69,17 @@ async function main(size: typeof FULL): Promise<Report> {
     const machine = { ...(await describeMachine(url)), load };
     await service.stop();
     const profiles = wanted.has('profile') ? await said('profile', () => profile(size)) : {};
-    return { machine, connections, accounts: size.accounts, seconds: size.measure / 1_000, results, history, memory, profiles };
+    return {
+      machine,
+      connections,
+      accounts: size.accounts,
+      turns: size.turns,
+      seconds: size.measure / 1_000,
+      results,
+      history,
+      memory,
+      profiles,
+    };
   } catch (error) {
     await service.stop();
     throw error;
@@ -93,13 +105,13 @@ async function profile({ warmUp, measure, accounts }: typeof FULL): Promise<Read
 async function scenarios(
   measuring: Measuring,
   url: string,
-  referenceFor: number,
+  { reference: referenceFor, turns }: typeof FULL,
 ): Promise<Pick<Report, 'connections' | 'results'>> {
   const chosen = SCENARIOS.filter((scenario) => wanted.has(scenario));
   if (chosen.length === 0) return { connections: undefined, results: [] };
   const reference = await said('reference', () => createReference(url, measuring.accounts, referenceFor));
   await said('granting', () => grantAccounts(measuring));
-  const both = { ...measuring, reference, postmasterPid: await postmasterPidOf(url) };
+  const both = { ...measuring, reference, turns, postmasterPid: await postmasterPidOf(url) };
   const withWorkers = await said('with the workers', () => measureScenarios(both, chosen, true));
   const without = await said('without the workers', () => measureScenarios(both, chosen, false));
   await reference.close();

@@ -78,7 +78,7 @@ async function bareClient(server: string, prefix: string, milliseconds: number):
 function print(rows: readonly Row[], workers: boolean): void {
   const ratios = rows.map(({ load, bare }) => load.perSecond / bare).toSorted((a, b) => a - b);
   for (const { load, bare } of rows) {
-    const figures = `${Math.round(load.perSecond)}/s (p50 ${load.p50.toFixed(1)} ms, p99 ${load.p99.toFixed(1)} ms)`;
+    const figures = `${Math.round(load.perSecond)}/s (p50 ${load.latencies.quantile(0.5).toFixed(1)} ms, p99 ${load.latencies.quantile(0.99).toFixed(1)} ms)`;
     console.log(`use, workers ${workers ? 'keeping up' : 'stopped'}: ${figures}, bare client ${Math.round(bare)}/s`);
   }
   const median = ratios[Math.floor(ratios.length / 2)] ?? 0;

@@ -18,6 +18,12 @@ export class Latencies {
     this.#total += 1;
   }
 
+  /** Adds all of another one's. */
+  addAll(others: Latencies): void {
+    for (let step = 0; step < STEPS; step += 1) this.#counts[step] = (this.#counts[step] ?? 0) + (others.#counts[step] ?? 0);
+    this.#total += others.#total;
+  }
+
   /** The latency that a share (0 to 1) of all stayed below, in ms. */
   quantile(share: number): number {
     const wanted = this.#total * share;

@@ -16,9 +16,7 @@ export type Load = {
   readonly commands: number;
   readonly seconds: number;
   readonly perSecond: number;
-  /** In ms. */
-  readonly p50: number;
-  readonly p99: number;
+  readonly latencies: Latencies;
   /** Answers that were no 2xx, by status. */
   readonly failed: ReadonlyMap<number, number>;
   /** The last answer of each connection. */
@@ -75,11 +73,23 @@ export async function runLoad(port: number, lanes: readonly Lane[], duration: Du
     commands: latencies.total,
     seconds,
     perSecond: latencies.total / seconds,
-    p50: latencies.quantile(0.5),
-    p99: latencies.quantile(0.99),
+    latencies,
     failed,
     last,
   };
+}
+
+/** Several loads as one. */
+export function together(loads: readonly Load[]): Load {
+  const latencies = new Latencies();
+  const failed = new Map<number, number>();
+  for (const load of loads) {
+    latencies.addAll(load.latencies);
+    for (const [status, count] of load.failed) failed.set(status, (failed.get(status) ?? 0) + count);
+  }
+  const seconds = loads.reduce((sum, load) => sum + load.seconds, 0);
+  const commands = latencies.total;
+  return { commands, seconds, perSecond: commands / seconds, latencies, failed, last: loads.at(-1)?.last ?? [] };
 }
 
 /** Lanes that share one source of requests. */

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import pg from 'pg';
+import { mean } from './latencies.ts';
 
 /** Clock ticks a second on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
@@ -39,6 +40,12 @@ export function readUsage({ apiPid, workerPid, postmasterPid }: Watched): Usage 
 export function usageBetween(before: Usage, after: Usage, seconds: number): Usage {
   const rate = (who: keyof Usage): number => (after[who] - before[who]) / seconds;
   return { api: rate('api'), worker: rate('worker'), postgres: rate('postgres'), load: rate('load'), all: rate('all') };
+}
+
+/** The mean of several. */
+export function meanUsage(usages: readonly Usage[]): Usage {
+  const meanOf = (who: keyof Usage): number => mean(usages.map((usage) => usage[who]));
+  return { api: meanOf('api'), worker: meanOf('worker'), postgres: meanOf('postgres'), load: meanOf('load'), all: meanOf('all') };
 }
 
 /** The process that Postgres' others were started by. */

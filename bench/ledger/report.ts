@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { HistoryCost } from './history.ts';
+import { median } from './latencies.ts';
 import type { Memory } from './memory.ts';
 import type { Share } from './profile.ts';
 import type { Reference } from './reference.ts';
@@ -11,6 +12,8 @@ export type Report = {
   /** Of the reference. */
   readonly connections: Reference['best'] | undefined;
   readonly accounts: number;
+  /** How often each scenario was measured in turn with the reference, and for how many seconds each time. */
+  readonly turns: number;
   readonly seconds: number;
   readonly results: readonly Result[];
   readonly history: HistoryCost | undefined;
@@ -49,21 +52,21 @@ export function writeReport(path: string, text: string): void {
   else writeFileSync(path, `${page.slice(0, begin)}${block}${page.slice(end + END.length)}`);
 }
 
-function renderMachine({ machine, connections, accounts, seconds }: Report): string {
+function renderMachine({ machine, connections, accounts, turns, seconds }: Report): string {
   const reference =
     connections === undefined
       ? 'not measured'
       : `R3 at ${connections.spread} connections over ${whole(accounts)} accounts, at ${connections.hot} on one (the best of 8, 16, 32)`;
-  const ledger = `HTTP, 64 connections, one command a request, ${seconds} s each after a warm-up; load, API, worker and Postgres share the machine`;
+  const ledger = `HTTP, 64 connections, one command a request, ${turns} × ${seconds} s in turns with the reference; load, API, worker and Postgres share the machine`;
   return table(['', ''], Object.entries({ ...machine, reference, ledger }));
 }
 
 function renderResults(results: readonly Result[]): string {
   if (results.length === 0) return '';
   const rows = results.map((result) => {
-    const { scenario, workers, load, reference, lag, usage } = result;
+    const { scenario, workers, load, reference, ratios, lag, usage } = result;
     const { must, goal } = targetsOf(result);
-    const ratio = load.perSecond / reference;
+    const ratio = median(ratios);
     const others = usage.all - usage.api - usage.worker - usage.postgres - usage.load;
     const missed =
       load.failed.size > 0 ? ` (refused: ${[...load.failed].map(([status, count]) => `${count} × ${status}`).join(', ')})` : '';
@@ -72,11 +75,11 @@ function renderResults(results: readonly Result[]): string {
       workers ? 'keeping up' : 'stopped',
       `${whole(load.perSecond)}${missed}`,
       whole(reference),
-      `${ratio.toFixed(2)}×`,
+      `${ratio.toFixed(2)}× (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`,
       `${must}× ${met(ratio >= must)}`,
       `${goal}× ${met(ratio >= goal)}`,
-      `${load.p50.toFixed(1)} ms`,
-      `${load.p99.toFixed(1)} ms`,
+      `${load.latencies.quantile(0.5).toFixed(1)} ms`,
+      `${load.latencies.quantile(0.99).toFixed(1)} ms`,
       lag === undefined ? '' : `${whole(lag)} ms ${met(lag <= 1_000)}`,
       [usage.api, usage.worker, usage.postgres, usage.load, others].map((share) => whole(Math.max(share, 0) * 100)).join(' / '),
     ];
@@ -134,8 +137,8 @@ function renderMemory({ commands, accounts, load, resident }: Memory): string {
     known ? `${whole(resident.peak)} MiB` : 'not known',
     known ? `≤ 512 MiB ${met(resident.now <= 512)}` : '',
     whole(load.perSecond),
-    `${load.p50.toFixed(1)} ms`,
-    `${load.p99.toFixed(1)} ms`,
+    `${load.latencies.quantile(0.5).toFixed(1)} ms`,
+    `${load.latencies.quantile(0.99).toFixed(1)} ms`,
   ];
   return table(heads, [row]);
 }

@@ -1,8 +1,9 @@
 import type { Service } from '../service.ts';
-import { CONNECTIONS, type Lane, lanesFrom, type Load, runLoad } from './load.ts';
+import { median } from './latencies.ts';
+import { CONNECTIONS, type Lane, lanesFrom, type Load, runLoad, together } from './load.ts';
 import { monotonicMicros } from './profile.ts';
-import { readUsage, type Usage, usageBetween, type Watched } from './processors.ts';
-import type { Kind, Reference } from './reference.ts';
+import { meanUsage, readUsage, type Usage, usageBetween, type Watched } from './processors.ts';
+import type { Reference } from './reference.ts';
 import { type Requests, reservationIdOf } from './requests.ts';
 import { lagAfter } from './lag.ts';
 
@@ -10,14 +11,16 @@ import { lagAfter } from './lag.ts';
 export const SCENARIOS = ['use', 'reserve+commit', 'hot'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
-/** One measurement: a scenario with the workers keeping up in their process, or stopped. */
+/** One measurement, in turns with the reference: a scenario with the workers keeping up in their process, or stopped. */
 export type Result = {
   readonly scenario: Scenario;
   readonly workers: boolean;
   readonly load: Load;
-  /** Calls a second of the reference, the mean of before and after. */
+  /** Calls a second of the reference, the middle one of the turns. */
   readonly reference: number;
-  /** How long the history took to show everything after the end, in ms; undefined without workers. */
+  /** Commands a second to the reference's calls, for each turn. */
+  readonly ratios: readonly number[];
+  /** How long the history took to show everything after the end of a turn, in ms, at the most; undefined without workers. */
   readonly lag: number | undefined;
   /** Processor seconds a second. */
   readonly usage: Usage;
@@ -32,11 +35,13 @@ export type Measuring = {
   readonly measure: number;
 };
 
-/** What the service is measured beside. */
-export type Beside = { readonly reference: Reference; readonly postmasterPid: number };
+/** What the service is measured beside, and in how many turns. */
+export type Beside = { readonly reference: Reference; readonly postmasterPid: number; readonly turns: number };
 
 const HOT = 'hot';
 const CREDITS = 1_000_000;
+/** In ms: how long a turn goes on before it counts. */
+const LEAD = 600;
 
 const userOf = (index: number): string => `user-${index}`;
 
@@ -51,32 +56,46 @@ export async function grantAccounts({ service, requests, accounts }: Measuring):
   mustBeFine(await runLoad(service.port, lanes, 'until done'));
 }
 
-/** Measures scenarios one after the other, with the reference before and after each: the machine is never quite the same. */
+/**
+ * Measures scenarios one after the other, each in short turns with the reference: the machine is never the same for long,
+ * and what slows both for some seconds must not count for one alone.
+ */
 export async function measureScenarios(
   measuring: Measuring & Beside,
   wanted: readonly Scenario[],
   workers: boolean,
 ): Promise<readonly Result[]> {
-  const { service, reference } = measuring;
-  const results: Result[] = [];
+  const { service } = measuring;
   if (workers) service.startWorker();
   else await service.stopWorker();
+  const results: Result[] = [];
   for (const scenario of wanted) {
-    const kind: Kind = scenario === 'hot' ? 'hot' : 'spread';
-    // What was left to do is done before the measurement.
-    if (workers)
-      await lagAfter(await runLoad(service.port, lanesOf(scenario, measuring), { warmUp: 100, measure: 200 }), measuring);
-    const before = await reference.measure(kind);
-    const watched: Watched = { ...service, postmasterPid: measuring.postmasterPid };
-    await runLoad(service.port, lanesOf(scenario, measuring), { warmUp: 0, measure: measuring.warmUp });
-    const usageBefore = readUsage(watched);
-    const load = await runLoad(service.port, lanesOf(scenario, measuring), { warmUp: 0, measure: measuring.measure });
-    const usage = usageBetween(usageBefore, readUsage(watched), load.seconds);
-    const lag = workers ? await lagAfter(load, measuring) : undefined;
-    const after = await reference.measure(kind);
-    results.push({ scenario, workers, load, reference: (before + after) / 2, lag, usage });
+    // What was left to do is done before the first turn.
+    const warm = await runLoad(service.port, lanesOf(scenario, measuring), { warmUp: 0, measure: measuring.warmUp });
+    if (workers) await lagAfter(warm, measuring);
+    const turns: Turn[] = [];
+    for (let turn = 0; turn < measuring.turns; turn += 1) turns.push(await measureTurn(measuring, scenario, workers));
+    const load = together(turns.map((turn) => turn.load));
+    const reference = median(turns.map((turn) => turn.reference));
+    const ratios = turns.map((turn) => turn.load.perSecond / turn.reference);
+    const lag = workers ? Math.max(...turns.map((turn) => turn.lag)) : undefined;
+    results.push({ scenario, workers, load, reference, ratios, lag, usage: meanUsage(turns.map((turn) => turn.usage)) });
   }
   return results;
+}
+
+type Turn = { readonly load: Load; readonly reference: number; readonly lag: number; readonly usage: Usage };
+
+async function measureTurn(measuring: Measuring & Beside, scenario: Scenario, workers: boolean): Promise<Turn> {
+  const { service, measure, postmasterPid } = measuring;
+  const reference = await measuring.reference.measure(scenario === 'hot' ? 'hot' : 'spread');
+  const watched: Watched = { ...service, postmasterPid };
+  // What the workers do of it later than the end, they did of this before the beginning.
+  await runLoad(service.port, lanesOf(scenario, measuring), { warmUp: 0, measure: LEAD });
+  const before = readUsage(watched);
+  const load = await runLoad(service.port, lanesOf(scenario, measuring), { warmUp: 0, measure });
+  const usage = usageBetween(before, readUsage(watched), load.seconds);
+  return { load, reference, usage, lag: workers ? await lagAfter(load, measuring) : 0 };
 }
 
 /** Runs a scenario without workers on an API that is profiled: which window of the profile counts, in µs. */
