@@ -6,7 +6,7 @@ import type { Signal } from '../projections/project.ts';
 export const QUEUE_NAME = 'signals';
 
 /** Signals that one job carries at the most. */
-const SIGNALS_TOGETHER = 500;
+const SIGNALS_TOGETHER = 1_000;
 
 /** In ms: how long a worker rests that could not fetch a job. */
 const REST = 1_000;
@@ -24,9 +24,14 @@ export type Job = { readonly name: string; readonly data: { readonly signals: re
 /** What a worker does with the signals of a job. */
 export type Handle = (signals: readonly Signal[]) => Promise<void>;
 
-/** The jobs that carry signals, those of each partition together. */
+/**
+ * The jobs that carry signals. What fits goes into one job, since handling a job costs as much as applying dozens of
+ * events; more than that goes by partition, so that several projectors share it without waiting for each other's locks.
+ */
 export function jobsOf(partitions: readonly (readonly Signal[])[]): readonly Job[] {
-  return partitions.flatMap((signals) =>
+  const all = partitions.flat();
+  const parts = all.length > SIGNALS_TOGETHER ? partitions : [all];
+  return parts.flatMap((signals) =>
     chunks(signals).map((chunk) => ({ name: QUEUE_NAME, data: { signals: chunk }, opts: OPTIONS })),
   );
 }

@@ -48,11 +48,12 @@ async function kill(name: string): Promise<void> {
   running.delete(name);
 }
 
-/** Waits until so many projectors have written part of a batch and wait for the table that is held. */
+/** Waits until so many projectors hold a job: one has written part of it and waits for the table that is held, others for its partitions. */
 async function projectorsWait(count: number): Promise<void> {
   await eventually(async () => {
     const { rows } = await bench.database.superuser.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '% grants %'`,
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+       and (query like '% grants %' or query like '%pg_advisory_xact_lock%')`,
     );
     expect(rows.length).toBeGreaterThanOrEqual(count);
   });
@@ -85,6 +86,8 @@ it('killed in the middle of work: the jobs it had taken are done by the other', 
   await superuser.query('begin; lock table read_model.grants in exclusive mode');
   try {
     await work(ledger, names('taken', 200), 1);
+    await projectorsWait(1);
+    await work(ledger, names('taken after', 20), 1);
     // Each process projects one job at a time: now both hold one, and more wait.
     await projectorsWait(2);
     await kill(former);
