@@ -21,6 +21,9 @@ function serviceSettings(url: string, name: string): pg.PoolConfig {
     'enable_seqscan=off',
     'enable_hashjoin=off',
     'enable_mergejoin=off',
+    'enable_bitmapscan=off',
+    // Planned once: with arrays of values as parameters Postgres would plan anew each time, which takes longer than running.
+    'plan_cache_mode=force_generic_plan',
     'timezone=UTC',
   ];
   return {
