@@ -16,8 +16,8 @@ export type Proposal = { readonly batch: Batch; readonly bytes: number };
  * with Postgres the next is decided and the last one's answers leave. One large group at a time leaves both waiting for
  * each other by turns; see docs/performance.md.
  */
-const GROUPS_AT_ONCE = 3;
-const STREAMS_TOGETHER = 24;
+const GROUPS_AT_ONCE = 2;
+const STREAMS_TOGETHER = 32;
 
 type Waiting = {
   readonly propose: () => Proposal;
