@@ -1,15 +1,17 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { measureFeatures } from './ledger/features.ts';
 import { measureHistory } from './ledger/history.ts';
 import { describeMachine, loadBefore } from './ledger/machine.ts';
 import { measureMemory } from './ledger/memory.ts';
 import { postmasterPidOf } from './ledger/processors.ts';
 import { createProfiles, type Share } from './ledger/profile.ts';
+import { measureReadModels } from './ledger/read-models.ts';
 import { createReference } from './ledger/reference.ts';
-import { type Report, renderReport, writeReport } from './ledger/report.ts';
+import { type Features, type Report, renderReport, writeReport } from './ledger/report.ts';
 import { createRequests } from './ledger/requests.ts';
 import { grantAccounts, type Measuring, measureScenarios, profileScenario, SCENARIOS } from './ledger/scenarios.ts';
-import { startService } from './service.ts';
+import { DATABASE, startService } from './service.ts';
 
 /*
  * Measures the ledger against a stored procedure in the same Postgres, in one run on one machine, as ratios. A whole
@@ -17,7 +19,7 @@ import { startService } from './service.ts';
  */
 
 const PAGE = join(import.meta.dirname, '..', 'docs', 'performance.md');
-const PARTS = [...SCENARIOS, 'history', 'memory', 'profile'] as const;
+const PARTS = [...SCENARIOS, 'history', 'memory', 'features', 'profile'] as const;
 
 const FULL = {
   warmUp: 5_000,
@@ -27,6 +29,7 @@ const FULL = {
   accounts: 10_000,
   history: { events: 100_000, longAccounts: 5, warmSamples: 1_000, restarts: 8, warmUp: 2_000 },
   memory: { commands: 1_000_000, accounts: 100_000 },
+  features: { measure: 2_000, turns: 7 },
 };
 
 const QUICK: typeof FULL = {
@@ -37,6 +40,7 @@ const QUICK: typeof FULL = {
   accounts: 10_000,
   history: { events: 10_000, longAccounts: 4, warmSamples: 300, restarts: 4, warmUp: 1_000 },
   memory: { commands: 60_000, accounts: 6_000 },
+  features: { measure: 1_000, turns: 3 },
 };
 
 const { values } = parseArgs({
@@ -68,6 +72,7 @@ async function main(size: typeof FULL): Promise<Report> {
     const memory = wanted.has('memory') ? await said('memory', () => measureMemory(service, requests, size.memory)) : undefined;
     const machine = { ...(await describeMachine(url)), load };
     await service.stop();
+    const features = wanted.has('features') ? await said('features', () => measureCosts(size)) : undefined;
     const profiles = wanted.has('profile') ? await said('profile', () => profile(size)) : {};
     return {
       machine,
@@ -78,11 +83,25 @@ async function main(size: typeof FULL): Promise<Report> {
       results,
       history,
       memory,
+      features,
       profiles,
     };
   } catch (error) {
     await service.stop();
     throw error;
+  }
+}
+
+/** What features cost the write side, and each read model the read side: on a service of its own, whose log they fill. */
+async function measureCosts({ features }: typeof FULL): Promise<Features> {
+  const service = await startService();
+  try {
+    const requests = createRequests(service.serviceKey);
+    const postmasterPid = await postmasterPidOf(await service.database('postgres'));
+    const commands = await measureFeatures({ service, requests, postmasterPid }, features);
+    return { commands, readModels: await measureReadModels(await service.database(DATABASE)) };
+  } finally {
+    await service.stop();
   }
 }
 

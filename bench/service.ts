@@ -6,7 +6,8 @@ import { startCluster } from '../src/embedded/cluster.ts';
 import { migrate } from '../src/migrate.ts';
 import { type Child, freePort, startChild, untilHealthy } from './children.ts';
 
-const DATABASE = 'mana';
+/** The database that the service uses. */
+export const DATABASE = 'mana';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** The key of a service that lives for one measurement. */

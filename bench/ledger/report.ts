@@ -1,10 +1,15 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import type { FeatureCost } from './features.ts';
 import type { HistoryCost } from './history.ts';
 import { median } from './latencies.ts';
 import type { Memory } from './memory.ts';
 import type { Share } from './profile.ts';
+import type { ReadModelCost } from './read-models.ts';
 import type { Reference } from './reference.ts';
 import type { Result } from './scenarios.ts';
+
+/** What features cost, on both sides. */
+export type Features = { readonly commands: readonly FeatureCost[]; readonly readModels: readonly ReadModelCost[] };
 
 /** Everything that one run measured. */
 export type Report = {
@@ -18,6 +23,7 @@ export type Report = {
   readonly results: readonly Result[];
   readonly history: HistoryCost | undefined;
   readonly memory: Memory | undefined;
+  readonly features: Features | undefined;
   readonly profiles: Readonly<Record<string, readonly Share[]>>;
 };
 
@@ -38,6 +44,7 @@ export function renderReport(report: Report): string {
   const parts = [renderMachine(report), renderResults(report.results)];
   if (report.history !== undefined) parts.push(renderHistory(report.history));
   if (report.memory !== undefined) parts.push(renderMemory(report.memory));
+  if (report.features !== undefined) parts.push(renderFeatures(report.features));
   for (const [what, shares] of Object.entries(report.profiles)) parts.push(renderProfile(what, shares));
   return parts.filter((part) => part !== '').join('\n\n');
 }
@@ -141,6 +148,27 @@ function renderMemory({ commands, accounts, load, resident }: Memory): string {
     `${load.latencies.quantile(0.99).toFixed(1)} ms`,
   ];
   return table(heads, [row]);
+}
+
+function renderFeatures({ commands, readModels }: Features): string {
+  const rows = commands.map(({ name, api, postgres, ratio, perSecond }) => [
+    name,
+    `${whole(api)} µs`,
+    `${whole(postgres)} µs`,
+    `${ratio.toFixed(2)}×`,
+    whole(perSecond),
+  ]);
+  const sum = readModels.reduce((all, { micros }) => all + micros, 0);
+  const models = readModels.map(({ name, micros }) => [
+    name,
+    `${micros.toFixed(1)} µs`,
+    `${((micros / sum) * 100).toFixed(0)} %`,
+  ]);
+  return [
+    table(['what a command costs, workers stopped', 'API', 'Postgres', 'both, to the first', 'a second'], rows),
+    `What an event costs when read models are filled from the log (${sum.toFixed(0)} µs):`,
+    table(['for', 'an event', 'share'], models),
+  ].join('\n\n');
 }
 
 function renderProfile(what: string, shares: readonly Share[]): string {
