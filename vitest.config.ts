@@ -9,7 +9,7 @@ const REDIS = 'test/**/redis-*.test.ts';
 const KURRENT = 'test/events/kurrent/**';
 const POSTGRES = ['test/**/postgres-*.test.ts', 'test/**/*.postgres.test.ts'];
 const SETUPS = [
-  'test/cli/{alive,log-*}.test.ts',
+  'test/cli/{alive,log-*,rebuild*}.test.ts',
   'test/deploy/{image,restore}.test.ts',
   'test/entries/{rolling-restart,two-apis}.test.ts',
   'test/workers/takeover.test.ts',

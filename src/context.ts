@@ -16,6 +16,7 @@ import { createRequestHashes } from './events/request-hash.ts';
 import { type OpenStore, openStore } from './open-store.ts';
 import { createServiceKeys } from './operational/service-keys.ts';
 import { readDatabase } from './projections/database.ts';
+import { NEXT, PREVIOUS } from './projections/generations.ts';
 import { pingQueue, type QueueConnection } from './workers/queues.ts';
 
 /** How much the cache of account states may weigh: about 50,000 accounts with one grant. */
@@ -54,6 +55,11 @@ export async function createContext(config: Config, overrides: { readonly log?: 
     });
     await catalogue.start();
     const db = readDatabase(readPool);
+    // A feeder does one thing at a time in each. Where there are none, nothing connects.
+    const others = {
+      [NEXT]: readDatabase(readModelPool(url, 'feed', 1, NEXT)),
+      [PREVIOUS]: readDatabase(readModelPool(url, 'feed', 1, PREVIOUS)),
+    };
     const queue: QueueConnection =
       config.redisUrl === undefined
         ? { kind: 'postgres', url, role: SERVICE_ROLE }
@@ -69,6 +75,7 @@ export async function createContext(config: Config, overrides: { readonly log?: 
       personal: createPersonal(logPool),
       serviceKeys: createServiceKeys(keyPool),
       db,
+      others,
       queue,
       pingQueue: () => pingQueue(queue, readPool),
       makeClient,
@@ -76,7 +83,8 @@ export async function createContext(config: Config, overrides: { readonly log?: 
         await Promise.all([accounts.close(), catalogueHandler.close(), catalogue.close()]);
         clock.close();
         await closeStore();
-        await Promise.all([db.destroy(), logPool.end(), lockPool.end(), keyPool.end()]);
+        const readers = [db, others[NEXT], others[PREVIOUS]].map((one) => one.destroy());
+        await Promise.all([...readers, logPool.end(), lockPool.end(), keyPool.end()]);
       },
     };
   } catch (error) {

@@ -4,6 +4,7 @@ import { runMigrations } from 'bullmq';
 import { Kysely, type Migration, Migrator, PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
 import { SERVICE_ROLE } from './database.ts';
+import { NEXT, PREVIOUS, REBUILD_LOCK } from './projections/generations.ts';
 import { QUEUE_NAME } from './workers/jobs.ts';
 import { QUEUE_SCHEMA } from './workers/postgres-queue.ts';
 
@@ -19,20 +20,53 @@ const QUEUE_LOCK = 7_041_855;
 export async function migrate(url: string, serviceUrl = url): Promise<readonly string[]> {
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: migrationPool(url) }) });
   try {
-    const { error, results = [] } = await new Migrator({ db, provider: { getMigrations } }).migrateToLatest();
-    const failed = results.find(({ status }) => status === 'Error');
-    const what = failed === undefined ? 'the migration' : `migration ${failed.migrationName}`;
-    if (error !== undefined) throw new Error(`${what} failed`, { cause: error });
+    const done = await migrateTables(db);
     await migrateQueue(url, decodeURIComponent(new URL(serviceUrl).username));
-    return results.map(({ migrationName }) => migrationName);
+    return done;
   } finally {
     await db.destroy();
   }
 }
 
+/** Runs our own migrations. Returns the names of those that were missing. */
+async function migrateTables(db: Kysely<unknown>): Promise<readonly string[]> {
+  const migrator = new Migrator({ db, provider: { getMigrations } });
+  const known = await migrator.getMigrations().catch((error: unknown) => {
+    throw new Error('the migration failed', { cause: error });
+  });
+  if (known.every(({ executedAt }) => executedAt !== undefined)) return [];
+  return db.connection().execute(async (holder) => {
+    await refuseRebuild(holder);
+    const { error, results = [] } = await migrator.migrateToLatest();
+    const failed = results.find(({ status }) => status === 'Error');
+    const what = failed === undefined ? 'the migration' : `migration ${failed.migrationName}`;
+    if (error !== undefined) throw new Error(`${what} failed`, { cause: error });
+    return results.map(({ migrationName }) => migrationName);
+  });
+}
+
+/**
+ * Migrations change the live read models alone: another generation beside them would keep the structure of the version
+ * before. Throws where there is one, and keeps new ones from being begun for as long as the connection lives.
+ */
+async function refuseRebuild(holder: Kysely<unknown>): Promise<void> {
+  const { rows } = await sql<{ got: boolean; next: boolean; previous: boolean }>`
+    select pg_try_advisory_lock_shared(${REBUILD_LOCK}) as got, to_regnamespace(${NEXT}) is not null as next,
+      to_regnamespace(${PREVIOUS}) is not null as previous`.execute(holder);
+  const [found] = rows;
+  if (found?.got !== true) throw new Error('the read models are being rebuilt: let `npm run rebuild` end, or stop it');
+  if (found.next) {
+    const end = 'switch to it and drop the one before, or give it up with `npm run rebuild -- abandon`; then migrate';
+    throw new Error(`${NEXT} stands and would stay as it is: ${end}`);
+  }
+  if (found.previous) {
+    throw new Error(`${PREVIOUS} stands and would stay as it is: remove it with \`npm run rebuild -- drop\`, then migrate`);
+  }
+}
+
 /** As the migrating user, without the service's role and its limits of time. */
 function migrationPool(url: string): pg.Pool {
-  const pool = new pg.Pool({ connectionString: url, max: 2 });
+  const pool = new pg.Pool({ connectionString: url, max: 3 });
   // Whoever waits on a connection that breaks is told; without listeners it would end the process besides.
   pool.on('error', () => undefined);
   pool.on('connect', (client) => client.on('error', () => undefined));

@@ -15,6 +15,9 @@ begin
   ) then
     raise exception 'an API or a worker is running: stop all of them first';
   end if;
+  if to_regnamespace('read_model_next') is not null or to_regnamespace('read_model_previous') is not null then
+    raise exception 'other generations of the read models stand: npm run rebuild -- abandon, or drop, first';
+  end if;
   execute (
     select 'truncate ' || string_agg(format('%I.%I', schemaname, tablename), ', ')
     from pg_tables where schemaname = 'read_model' and tablename <> 'applied'

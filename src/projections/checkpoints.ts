@@ -2,7 +2,8 @@ import { sql, type Transaction } from 'kysely';
 import { int8Array, textArray } from '../events/postgres/binary-arrays.ts';
 import { type BigintColumn, type TimeColumn } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
-import { partitionOf } from './partitions.ts';
+import { FED_MARK, GENERATION_LOCK, GENERATIONS, NEXT, type OtherGeneration, OTHERS, PREVIOUS } from './generations.ts';
+import { PARTITIONS, partitionOf } from './partitions.ts';
 
 /** How far each stream has been applied. */
 export type CheckpointsTable = { stream: string; revision: BigintColumn };
@@ -13,28 +14,48 @@ export type ParkedTable = { stream: string; revision: BigintColumn; error: strin
 /** How far a stream has been applied, -1 for not at all, and whether it was parked. */
 export type Checkpoint = { readonly revision: number; readonly parked: boolean };
 
-/** With a partition's number the advisory lock of whoever projects there. */
+/** Where some streams stand, and which generations beside this one are to be told what is applied here. */
+type Locked = { readonly checkpoints: ReadonlyMap<string, Checkpoint>; readonly others: readonly OtherGeneration[] };
+
+/** With a partition's number, counted through all generations, the advisory lock of whoever projects there. */
 const PARTITION_LOCK = 7_041_854;
 
 /**
  * Locks the partitions of some streams, in sorted order so that no two projectors wait in a circle, and returns the
- * streams' checkpoints. One lock for many streams: locking each row would cost as much as applying its events.
+ * streams' checkpoints. One lock for many streams: locking each row would cost as much as applying its events. The
+ * generation's lock comes first, unless the caller holds it `alone`; those of partitions are each generation's own.
  */
 export async function lockCheckpoints(
   tx: Transaction<ReadModels>,
   streams: readonly string[],
-): Promise<ReadonlyMap<string, Checkpoint>> {
+  { alone = false }: { readonly alone?: boolean } = {},
+): Promise<Locked> {
   const partitions = [...new Set(streams.map(partitionOf))].toSorted((a, b) => a - b);
-  await sql`select pg_advisory_xact_lock(${PARTITION_LOCK}::int, n.partition)
-    from unnest(${partitions}::int[]) with ordinality as n (partition, ord) order by n.ord`.execute(tx);
-  // A statement of its own: it sees what the lock's last holder committed.
-  const { rows } = await sql<{ stream: string; revision: string; parked: boolean }>`select n.stream,
-      coalesce(c.revision, -1) as revision, p.stream is not null as parked
+  await sql`select case when n.partition is null then pg_advisory_xact_lock_shared(${GENERATION_LOCK}::bigint)
+      else pg_advisory_xact_lock(${PARTITION_LOCK}::int, n.partition + ${PARTITIONS}::int
+        * (coalesce(array_position(${[...GENERATIONS]}::text[], current_setting('search_path')), 1) - 1)) end
+    from unnest(${alone ? partitions : [null, ...partitions]}::int[]) with ordinality as n (partition, ord)
+    order by n.ord`.execute(tx);
+  // A statement of its own: it sees what the locks' last holders committed, and finds the tables that go by this name now.
+  const { rows } = await sql<CheckpointRow>`select n.stream,
+      coalesce(c.revision, -1) as revision, p.stream is not null as parked,
+      exists (select from pg_class where relname = ${FED_MARK} and relnamespace = to_regnamespace(${NEXT}::text)) as next,
+      (select to_regnamespace(${PREVIOUS}::text) is not null) as previous
     from unnest(${textArray(streams)}::text[]) as n (stream)
     left join checkpoints c on c.stream = n.stream
     left join parked p on p.stream = n.stream`.execute(tx);
-  return new Map(rows.map(({ stream, revision, parked }) => [stream, { revision: Number(revision), parked }]));
+  const checkpoints = new Map(rows.map(({ stream, revision, parked }) => [stream, { revision: Number(revision), parked }]));
+  const stands = { [NEXT]: rows[0]?.next === true, [PREVIOUS]: rows[0]?.previous === true };
+  return { checkpoints, others: OTHERS.filter((name) => stands[name]) };
 }
+
+type CheckpointRow = {
+  readonly stream: string;
+  readonly revision: string;
+  readonly parked: boolean;
+  readonly next: boolean;
+  readonly previous: boolean;
+};
 
 /** Moves checkpoints on. The caller holds the locks. */
 export async function moveCheckpoints(tx: Transaction<ReadModels>, revisions: ReadonlyMap<string, number>): Promise<void> {

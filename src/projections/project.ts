@@ -3,6 +3,7 @@ import type { Store } from '../events/store.ts';
 import { applyBalances } from './balances.ts';
 import { lockCheckpoints, moveCheckpoints, park, unpark } from './checkpoints.ts';
 import type { ReadDatabase } from './database.ts';
+import type { OtherGeneration } from './generations.ts';
 import { applyGrants } from './grants.ts';
 import { applyJournal } from './journal.ts';
 import { applyPackages } from './packages.ts';
@@ -18,9 +19,19 @@ const EVENTS_TOGETHER = 500;
 const EVENTS_AT_ONCE = 5_000;
 
 /** What came of some signals: streams that are not there yet, and those that were parked. */
-export type Projected = { readonly unfinished: readonly Signal[]; readonly parked: readonly Parked[]; readonly applied: number };
+export type Projected = {
+  readonly unfinished: readonly Signal[];
+  readonly parked: readonly Parked[];
+  readonly applied: number;
+  /** Generations that the same signals are for, beside the one they were applied to; left out where there are none. */
+  readonly others?: readonly OtherGeneration[];
+};
 
-type Parked = { readonly stream: string; readonly revision: number; readonly error: string };
+/** How streams are projected: `alone` by whoever holds the lock of all generations alone. */
+export type How = { readonly alone?: boolean };
+
+/** A stream that can't be applied from this revision on. */
+export type Parked = { readonly stream: string; readonly revision: number; readonly error: string };
 
 /** The read models, each applied to the same events in the same transaction. */
 const models = [applyBalances, applyTransactions, applyReservations, applyGrants, applyPackages, applyUsageStats, applyJournal];
@@ -34,48 +45,41 @@ export async function project(
   db: ReadDatabase,
   store: Pick<Store, 'readStreams'>,
   signals: readonly Signal[],
+  how: How = {},
 ): Promise<Projected> {
   const wanted = new Map<string, number>();
   for (const { stream, revision } of signals) wanted.set(stream, Math.max(revision, wanted.get(stream) ?? -1));
   const together = Math.floor(EVENTS_AT_ONCE / Math.max(wanted.size, 1));
-  return projectUpTo(db, store, wanted, Math.min(Math.max(together, 1), EVENTS_TOGETHER));
+  return projectUpTo({ db, store, how }, wanted, Math.min(Math.max(together, 1), EVENTS_TOGETHER));
 }
 
 type Wanted = ReadonlyMap<string, number>;
+type Parts = { readonly db: ReadDatabase; readonly store: Pick<Store, 'readStreams'>; readonly how: How };
 
 /** Applies at most `together` events of each stream. */
-async function projectUpTo(
-  db: ReadDatabase,
-  store: Pick<Store, 'readStreams'>,
-  wanted: Wanted,
-  together: number,
-): Promise<Projected> {
+async function projectUpTo(parts: Parts, wanted: Wanted, together: number): Promise<Projected> {
   try {
-    return await projectTogether(db, store, wanted, together);
+    return await projectTogether(parts, wanted, together);
   } catch (error) {
     if (!isAboutData(error)) throw error;
     // Something in here can't be applied: halves the streams until one stands alone, then its events.
-    if (wanted.size === 1 && together === 1) return parkNext(db, wanted, error);
-    if (wanted.size === 1) return projectUpTo(db, store, wanted, Math.floor(together / 2));
+    if (wanted.size === 1 && together === 1) return parkNext(parts, wanted, error);
+    if (wanted.size === 1) return projectUpTo(parts, wanted, Math.floor(together / 2));
     const middle = Math.ceil(wanted.size / 2);
-    const first = await projectUpTo(db, store, new Map([...wanted].slice(0, middle)), together);
-    const second = await projectUpTo(db, store, new Map([...wanted].slice(middle)), together);
+    const first = await projectUpTo(parts, new Map([...wanted].slice(0, middle)), together);
+    const second = await projectUpTo(parts, new Map([...wanted].slice(middle)), together);
     return {
       unfinished: [...first.unfinished, ...second.unfinished],
       parked: [...first.parked, ...second.parked],
       applied: first.applied + second.applied,
+      ...othersOf(second.others ?? first.others ?? []),
     };
   }
 }
 
-async function projectTogether(
-  db: ReadDatabase,
-  store: Pick<Store, 'readStreams'>,
-  wanted: Wanted,
-  together: number,
-): Promise<Projected> {
+async function projectTogether({ db, store, how }: Parts, wanted: Wanted, together: number): Promise<Projected> {
   return db.transaction().execute(async (tx) => {
-    const checkpoints = await lockCheckpoints(tx, [...wanted.keys()]);
+    const { checkpoints, others } = await lockCheckpoints(tx, [...wanted.keys()], how);
     const ranges = [...wanted].flatMap(([stream, revision]) => {
       const { revision: reached, parked } = checkpoints.get(stream) ?? { revision: -1, parked: false };
       // The router doesn't wait for a parked stream: once it goes on it is brought to its head, however far that is.
@@ -83,7 +87,7 @@ async function projectTogether(
       const from = reached + 1;
       return from > goal ? [] : [{ stream, from, to: Math.min(goal, from + together - 1), goal }];
     });
-    if (ranges.length === 0) return { unfinished: [], parked: [], applied: 0 };
+    if (ranges.length === 0) return { unfinished: [], parked: [], applied: 0, ...othersOf(others) };
     const { events, parked } = readable(await store.readStreams(ranges));
     for (const apply of models) await apply(tx, events);
     const reached = new Map(events.map((event) => [event.stream, event.revision]));
@@ -102,8 +106,13 @@ async function projectTogether(
       unfinished: unfinished.map(({ stream }) => ({ stream, revision: wanted.get(stream) ?? -1 })),
       parked,
       applied: events.length,
+      ...othersOf(others),
     };
   });
+}
+
+function othersOf(others: readonly OtherGeneration[]): Pick<Projected, 'others'> {
+  return others.length === 0 ? {} : { others };
 }
 
 /** Reads stored events; a stream ends at the first that can't be read. */
@@ -128,13 +137,14 @@ function isAboutData(error: unknown): boolean {
 }
 
 /** Parks a stream before its next event. */
-async function parkNext(db: ReadDatabase, wanted: Wanted, error: unknown): Promise<Projected> {
+async function parkNext({ db, how }: Parts, wanted: Wanted, error: unknown): Promise<Projected> {
   return db.transaction().execute(async (tx) => {
     const parked: Parked[] = [];
-    for (const [stream, { revision }] of await lockCheckpoints(tx, [...wanted.keys()])) {
+    const { checkpoints, others } = await lockCheckpoints(tx, [...wanted.keys()], how);
+    for (const [stream, { revision }] of checkpoints) {
       parked.push({ stream, revision: revision + 1, error: String(error) });
     }
     for (const one of parked) await park(tx, one.stream, one.revision, one.error);
-    return { unfinished: [], parked, applied: 0 };
+    return { unfinished: [], parked, applied: 0, ...othersOf(others) };
   });
 }

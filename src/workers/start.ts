@@ -5,6 +5,7 @@ import type { Clock } from '../events/clock.ts';
 import type { Store } from '../events/store.ts';
 import type { ReadDatabase } from '../projections/database.ts';
 import { expireDue } from './expirer.ts';
+import { createFeeder, type OtherDatabases } from './feeder.ts';
 import { lead } from './leader.ts';
 import { createProjector } from './projector.ts';
 import { openQueue, type QueueConnection, workQueue } from './queues.ts';
@@ -19,6 +20,7 @@ const PROJECTIONS_AT_ONCE = 1;
 export type WorkerParts = {
   readonly store: Store;
   readonly db: ReadDatabase;
+  readonly others: OtherDatabases;
   readonly accounts: Accounts;
   readonly clock: Clock;
   readonly queue: QueueConnection;
@@ -27,15 +29,18 @@ export type WorkerParts = {
 };
 
 /** Starts all that works behind the requests: projectors here, and router and expirer wherever this process leads. */
-export function startWorkers({ store, db, accounts, clock, queue, makeClient, log }: WorkerParts): { close(): Promise<void> } {
+export function startWorkers(parts: WorkerParts): { close(): Promise<void> } {
+  const { store, db, others, accounts, clock, queue, makeClient, log } = parts;
   const signals = openQueue(queue, log);
-  const projector = workQueue(queue, { concurrency: PROJECTIONS_AT_ONCE, log }, createProjector({ db, store, log }));
+  const feeder = createFeeder({ others, store, log });
+  const projector = workQueue(queue, { concurrency: PROJECTIONS_AT_ONCE, log }, createProjector({ db, store, log, feeder }));
   const router = lead({ lock: ROUTER_LOCK, makeClient, log }, (signal) => route({ store, db, queue: signals, log }, signal));
   const expirer = lead({ lock: EXPIRER_LOCK, makeClient, log }, (signal) => expireDue({ db, accounts, clock, log }, signal));
   return {
     async close() {
       await Promise.all([router.close(), expirer.close()]);
       await projector.close();
+      await feeder.close();
       await signals.close();
     },
   };

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { accountStream } from '../../src/events/account-events.ts';
 import { readEvent } from '../../src/events/event-types.ts';
 import type { Position, PositionedEvent, Store } from '../../src/events/store.ts';
+import { rebuilt } from '../cli/rebuilding.ts';
 import { giveCredits, granted, holdCredits, readOwn, tokenOf } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase, type TestStore } from '../support/database.ts';
 import { eventsOf, faultsOf, openLogOf } from '../support/log-of.ts';
@@ -189,6 +190,56 @@ it('events skipped by the high-water mark', async () => {
   expect(seen).toEqual(await store.readAll({ after: start, limit: 1_000 }));
   expect(seen).toHaveLength(users.length * 4);
 });
+
+it('a rebuild that stops reads', async () => {
+  await giveCredits(one(), 'rebuild', 1_000);
+  await expect.poll(async () => (await one().get(`${SERVICES}/balance/rebuild`)).body).toMatchObject({ balance: 1_000 });
+  const reads = untilTold(async (index) => {
+    const through = (services[index % 2] as Service).app();
+    const { balance, totalSpent } = granted(await through.get(`${SERVICES}/balance/rebuild`)).body as Read;
+    const { length } = granted(await through.get(`${SERVICES}/transactions/rebuild?limit=200`)).body as unknown[];
+    return { balance, totalSpent, length };
+  });
+  // Whoever has just spent sees it, whichever generation answers.
+  const uses = untilTold(async (index) => {
+    const through = (services[index % 2] as Service).app();
+    const used = granted(await through.post(`${SERVICES}/use`, { userId: 'rebuild', amount: 0.01 }));
+    const seen = await readOwn(through, `${SERVICES}/balance/rebuild`, { 'x-min-revision': tokenOf(used) });
+    return { is: (granted(seen).body as Read).balance, written: (used.body as { newBalance: Read }).newBalance.balance };
+  });
+  for (const command of ['start', 'switch', 'back', 'switch']) await rebuilt(database, command);
+  const [read, used] = [await reads.end(), await uses.end()];
+  expect(await rebuilt(database, 'compare')).toContain('no difference');
+  await rebuilt(database, 'drop');
+
+  expect(read.length).toBeGreaterThan(50);
+  for (const [index, { totalSpent, length }] of read.entries()) {
+    expect(totalSpent).toBeGreaterThanOrEqual(read[index - 1]?.totalSpent ?? 0);
+    expect(length).toBeGreaterThanOrEqual(read[index - 1]?.length ?? 0);
+  }
+  expect(used.length).toBeGreaterThan(20);
+  for (const { is, written } of used) expect(is).toBe(written);
+}, 120_000);
+
+type Read = { readonly balance: number; readonly totalSpent: number };
+
+/** Does something again and again until it is told to end, which rejects with the first that failed. */
+function untilTold<Result>(work: (index: number) => Promise<Result>) {
+  const results: Result[] = [];
+  let ended = false;
+  const working = (async () => {
+    for (let index = 0; !ended; index += 1) results.push(await work(index));
+  })();
+  // It is told at the end.
+  working.catch(() => undefined);
+  return {
+    async end(): Promise<readonly Result[]> {
+      ended = true;
+      await working;
+      return results;
+    },
+  };
+}
 
 it('and the log that all of it left behind is sound', async () => {
   expect(await faultsOf(log)).toEqual([]);

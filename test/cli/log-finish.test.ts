@@ -2,6 +2,8 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { routerStart } from '../../src/cli/log-copy/router-start.ts';
 import { compareOnly, copyOn, type CopyParts, finish, type FinishParts } from '../../src/cli/log-copy/run-copy.ts';
 import { writersOn } from '../../src/cli/log-copy/writers.ts';
+import { connectOwner } from '../../src/cli/read-model-rebuild/owner.ts';
+import { createNext } from '../../src/cli/read-model-rebuild/structure.ts';
 import type { Store } from '../../src/events/store.ts';
 import { batchOf, lastOf, newStream, written } from '../events/contract/batches.ts';
 import { giveCredits, readOwn, tokenOf } from '../support/api-client.ts';
@@ -76,6 +78,21 @@ describe('finish', () => {
     const { parts } = partsOf(source.store, target.store, source.database);
     expect(await finish(parts)).toBe(true);
     expect(await appliedPosition(source.database)).toBe('0');
+  });
+
+  it('makes a generation of read models that is being built begin anew: its position means nothing there', async () => {
+    const [source, target] = [await sourceLog(), await emptyDatabase()];
+    const owner = await connectOwner(source.database.url);
+    try {
+      await createNext(owner);
+    } finally {
+      await owner.end();
+    }
+    await source.database.superuser.query(`update read_model_next.applied set position = '7'`);
+    const { parts } = partsOf(source.store, target.store, source.database);
+    await expect.poll(() => finish(parts), { timeout: 5_000 }).toBe(true);
+    const { rows } = await source.database.superuser.query('select position from read_model_next.applied');
+    expect(rows).toEqual([{ position: '0' }]);
   });
 
   it('is not done while an API or worker is connected, and says which', async () => {

@@ -3,6 +3,7 @@ import { readModelPool } from '../../database.ts';
 import { type Position, START } from '../../events/store.ts';
 import { findBehind } from '../../projections/checkpoints.ts';
 import { readDatabase } from '../../projections/database.ts';
+import { NEXT } from '../../projections/generations.ts';
 import type { EqualEnd } from './compare-logs.ts';
 
 /**
@@ -34,6 +35,9 @@ export function routerStart(url: string): RouterStart {
         // Unlike what projectors write, nothing would bring it back after a crash.
         await sql`set local synchronous_commit = on`.execute(tx);
         await sql`update applied set position = ${start}`.execute(tx);
+        const { rows } = await sql<{ next: boolean }>`select to_regnamespace(${NEXT}) is not null as next`.execute(tx);
+        // One that is being built is gone through from the beginning: its checkpoints stay good as well.
+        if (rows[0]?.next === true) await sql`update ${sql.table(`${NEXT}.applied`)} set position = ${START}`.execute(tx);
       });
       return start;
     },

@@ -1,7 +1,7 @@
 import pg from 'pg';
 
-/** What the connections of a running API or worker are called: see context.ts. */
-const SERVICE_CONNECTIONS = ['log', 'locks', 'read', 'listener'].map((name) => `mana-credits ${name}`);
+/** What the connections of a running API or worker are called (see context.ts), and of a rebuild of read models. */
+const SERVICE_CONNECTIONS = ['log', 'locks', 'read', 'listener', 'rebuild owner'].map((name) => `mana-credits ${name}`);
 
 /** In ms: how long the server may take to answer. */
 const PATIENCE = 5_000;

@@ -3,6 +3,7 @@ import { accountStream } from '../../events/account-events.ts';
 import { MICRO_PER_CREDIT } from '../../events/amounts.ts';
 import type { Personal } from '../../events/personal.ts';
 import type { Store } from '../../events/store.ts';
+import { GENERATION_LOCK } from '../../projections/generations.ts';
 import { eventPages, headOf, pagesOf, type Row } from './pages.ts';
 
 type Options = {
@@ -27,13 +28,16 @@ export async function* exportOf({ pool, ...whose }: Options): AsyncGenerator<str
   const client = await pool.connect();
   let isDone = false;
   try {
+    // Nobody switches to another generation meanwhile: one that is younger than our moment would be empty in it.
+    await client.query('select pg_advisory_lock_shared($1)', [GENERATION_LOCK]);
     await client.query('begin transaction isolation level repeatable read read only');
     await client.query(`set local idle_in_transaction_session_timeout = '${PATIENCE}'`);
     yield* partsOf(client, whose);
     await client.query('commit');
+    await client.query('select pg_advisory_unlock_shared($1)', [GENERATION_LOCK]);
     isDone = true;
   } finally {
-    // The transaction ends with its connection where the reader has gone, or something failed.
+    // Transaction and lock end with their connection where the reader has gone, or something failed.
     client.release(!isDone);
   }
 }
