@@ -215,7 +215,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
       const unread = batch.known.unread(this.#decider.missingFacts(command, state, batch.known));
       for (const revision of unread) revisions.add(revision);
       // Who names something settled is likely to repeat a key: both are read in one go.
-      if (key !== null && (doubtful || unread.length > 0)) claims.push(key.claim);
+      if (key !== null && (doubtful || (unread.length > 0 && batch.known.isUnread(key.claim)))) claims.push(key.claim);
     }
     return claims.length === 0 && revisions.size === 0 ? undefined : { claims, revisions: [...revisions] };
   }
@@ -224,7 +224,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
     const { store } = this.#parts;
     const { claims, revisions } = wanted;
     const [claimed, standings] = await Promise.all([store.findClaims(stream, claims), store.lastAbout(stream, revisions)]);
-    known.addClaims(claimed);
+    known.addClaims(claimed, claims);
     known.addStandings(revisions, standings);
   }
 

@@ -12,6 +12,7 @@ export class KnownFacts<Event extends LedgerEvent> implements Facts<Event> {
   #standings: Map<number, Known<Event>> | undefined;
   /** What was looked for, found or not: nothing is read twice. */
   #asked: Set<number> | undefined;
+  #askedClaims: Set<string> | undefined;
 
   claimed(claim: string): Recorded<Event> | undefined {
     return this.#claims?.get(claim);
@@ -27,7 +28,15 @@ export class KnownFacts<Event extends LedgerEvent> implements Facts<Event> {
     return asked === undefined ? revisions : revisions.filter((revision) => !asked.has(revision));
   }
 
-  addClaims(found: ReadonlyMap<string, StoredEvent>): void {
+  /** Whether a claim was never looked for. */
+  isUnread(claim: string): boolean {
+    return this.#askedClaims?.has(claim) !== true;
+  }
+
+  /** Notes what was found of the claims that were looked for, or what a conflict told of others. */
+  addClaims(found: ReadonlyMap<string, StoredEvent>, asked: readonly string[] = []): void {
+    if (asked.length > 0) this.#askedClaims ??= new Set();
+    for (const claim of asked) this.#askedClaims?.add(claim);
     for (const [claim, stored] of found) this.#setClaim(claim, readEvent(stored) as Recorded<Event>);
   }
 
@@ -70,6 +79,7 @@ export class KnownFacts<Event extends LedgerEvent> implements Facts<Event> {
     copy.#claims = this.#claims && new Map(this.#claims);
     copy.#standings = this.#standings && new Map([...this.#standings].map(([revision, known]) => [revision, { ...known }]));
     copy.#asked = this.#asked && new Set(this.#asked);
+    copy.#askedClaims = this.#askedClaims && new Set(this.#askedClaims);
     return copy;
   }
 

@@ -138,3 +138,29 @@ test('a lot that runs out in the same batch comes back as a fresh one', async ()
   });
   expect((await historyOf(left.store, ending)).map(({ type }) => type).slice(-2)).toEqual(['Expired', 'CreditsRefunded']);
 });
+
+test('looks for its key once, though it reads twice: the consumption, and then the lots that paid for it', async () => {
+  const claims: string[] = [];
+  const reads: number[] = [];
+  const path = await openWritePath(database.url, {
+    before: (store) => ({
+      ...store,
+      findClaims: (stream, asked) => {
+        claims.push(...asked);
+        return store.findClaims(stream, asked);
+      },
+      lastAbout: (stream, revisions) => {
+        reads.push(...revisions);
+        return store.lastAbout(stream, revisions);
+      },
+    }),
+    now: () => now,
+  });
+  try {
+    expect(await path.run(user, refund(3, credits(50)))).toMatchObject({ kind: 'accepted' });
+    expect(reads).toEqual([3, 1, 2]);
+    expect(claims).toHaveLength(1);
+  } finally {
+    await path.close();
+  }
+});
