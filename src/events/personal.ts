@@ -105,10 +105,11 @@ function keysIn(pool: pg.Pool) {
     }
     if (unknown.length === 0) return found;
     const begun = erasures;
-    const { rows } = await pool.query<Key>(
-      'select id, key from ledger.personal_keys where id = any ($1::uuid[]) and key is not null',
-      [unknown],
-    );
+    const { rows } = await pool.query<Key>({
+      name: 'personal-keys-by-id',
+      text: 'select id, key from ledger.personal_keys where id = any ($1::uuid[]) and key is not null',
+      values: [unknown],
+    });
     for (const { id, key } of rows) {
       if (begun === erasures) byId.set(id, key);
       found.set(id, key);
@@ -133,8 +134,8 @@ function keysIn(pool: pg.Pool) {
 }
 
 async function findKey(pool: pg.Pool, subject: string): Promise<Key | undefined> {
-  const query = 'select id, key from ledger.personal_keys where subject = $1 and erased_at is null';
-  const { rows } = await pool.query<Key>(query, [subject]);
+  const text = 'select id, key from ledger.personal_keys where subject = $1 and erased_at is null';
+  const { rows } = await pool.query<Key>({ name: 'personal-key-of', text, values: [subject] });
   return rows[0];
 }
 
