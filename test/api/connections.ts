@@ -6,6 +6,8 @@ import type { TestDatabase } from '../support/database.ts';
 /** Cuts every connection to a test database and takes no new one: Postgres is gone for whoever calls. The superuser stays. */
 export async function refuseConnections({ superuser, url }: TestDatabase): Promise<void> {
   await allow(url, false);
+  // Within a transaction the list stays as it was first seen, and whoever came since would go on.
+  await superuser.query('select pg_stat_clear_snapshot()');
   await superuser.query(
     'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
   );
