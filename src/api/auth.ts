@@ -49,23 +49,25 @@ export async function registerAuth(app: FastifyInstance, options: AuthOptions): 
   app.decorateRequest('caller', null);
   app.addHook('onRequest', (request, _, done) => {
     const access = request.routeOptions.config.access;
-    const judge = (caller: Caller | ApiError) => {
-      const refusal = caller instanceof ApiError ? caller : refusalOf(caller, access);
-      if (!(caller instanceof ApiError) && refusal === undefined) request.caller = caller;
-      done(refusal);
-    };
     // A route that doesn't exist answers 404; one that forgot to say who may call is closed to all.
     if (request.is404 || access?.kind === 'public') done();
     else if (access === undefined) done(new ApiError(403, 'forbidden', 'Nobody may call this route'));
     else if (access.kind === 'user' || (access.kind === 'either' && request.headers['x-service-key'] === undefined)) {
-      userOf(request).then(judge, done);
+      userOf(request).then((caller) => judge(request, caller, done), done);
     } else {
       const caller = serviceOf({ key: request.headers['x-service-key'], app: request.headers['x-app-id'] });
       // Only a key that wasn't read lately is worth a promise.
-      if (caller instanceof Promise) caller.then(judge, done);
-      else judge(caller);
+      if (caller instanceof Promise) caller.then((known) => judge(request, known, done), done);
+      else judge(request, caller, done);
     }
   });
+}
+
+/** Lets a caller through who lacks nothing for the route. */
+function judge(request: FastifyRequest, caller: Caller | ApiError, done: (refusal?: ApiError) => void): void {
+  const refusal = caller instanceof ApiError ? caller : refusalOf(caller, request.routeOptions.config.access);
+  if (!(caller instanceof ApiError) && refusal === undefined) request.caller = caller;
+  done(refusal);
 }
 
 /** What a proved caller lacks for a route, undefined for one who lacks nothing. */

@@ -14,7 +14,7 @@ import type { GroupCommitter } from './write-path/group-committer.ts';
 import type { Loader } from './write-path/gather-loads.ts';
 import { createLoader } from './write-path/load-streams.ts';
 import { StateCache } from './write-path/state-cache.ts';
-import { type Pending, StreamBatch } from './write-path/stream-batch.ts';
+import { type Pending, pendingOf, StreamBatch } from './write-path/stream-batch.ts';
 import { advance, type StreamState } from './write-path/stream-state.ts';
 
 /*
@@ -103,24 +103,25 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
     this.#waiting += 1;
     this.#waitingBytes += bytes;
     return new Promise<Outcome<State, Event>>((resolve, reject) => {
-      const answered = () => {
-        this.#waiting -= 1;
-        this.#waitingBytes -= bytes;
-      };
-      const pending: Pending<State, Command, Event> = {
+      const pending = pendingOf<State, Command, Event>(
         envelope,
-        resolve: (outcome) => {
-          answered();
+        (outcome) => {
+          this.#noteAnswered(bytes);
           resolve(outcome);
         },
-        reject: (error) => {
-          answered();
+        (error) => {
+          this.#noteAnswered(bytes);
           reject(error);
         },
-      };
+      );
       if (mailbox !== undefined) mailbox.push(pending);
       else void this.#run(envelope.stream, [pending]);
     });
+  }
+
+  #noteAnswered(bytes: number): void {
+    this.#waiting -= 1;
+    this.#waitingBytes -= bytes;
   }
 
   /** Takes no more commands, finishes those it has, and waits for snapshots on their way. */
@@ -137,11 +138,10 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
       const batch = new StreamBatch<State, Command, Event>(mailbox);
       let release: (() => void) | undefined;
       try {
-        const takeTurn = async () => {
+        if (this.#contended.has(stream)) release = await this.#takeTurn(stream, batch);
+        await this.#finish(stream, batch, async () => {
           release ??= await this.#takeTurn(stream, batch);
-        };
-        if (this.#contended.has(stream)) await takeTurn();
-        await this.#finish(stream, batch, takeTurn);
+        });
       } catch (error) {
         batch.fail(error);
       } finally {

@@ -220,18 +220,19 @@ function lotsText({ event }: UserEvent): string | null {
   return lots.length === 0 ? null : JSON.stringify(lots);
 }
 
-function settledHolds({
-  userId,
-  event,
-}: UserEvent): { user_id: string; revision: number; status: TransactionStatus; at: string }[] {
-  const settle = (revision: number, status: TransactionStatus) => ({ user_id: userId, revision, status, at: event.metadata.at });
+type SettledHold = { user_id: string; revision: number; status: TransactionStatus; at: string };
+
+function settledHolds({ userId, event }: UserEvent): SettledHold[] {
+  const { at } = event.metadata;
   switch (event.type) {
-    case 'CreditsConsumed':
-      return event.data.reservation === null ? [] : [settle(event.data.reservation, 'completed')];
+    case 'CreditsConsumed': {
+      const { reservation } = event.data;
+      return reservation === null ? [] : [{ user_id: userId, revision: reservation, status: 'completed', at }];
+    }
     case 'ReservationReleased':
-      return [settle(event.data.reservation, 'cancelled')];
+      return [{ user_id: userId, revision: event.data.reservation, status: 'cancelled', at }];
     case 'Expired':
-      return event.data.holds.map(([revision]) => settle(revision, 'cancelled'));
+      return event.data.holds.map(([revision]) => ({ user_id: userId, revision, status: 'cancelled', at }));
     case 'AccountOpened':
     case 'CreditsGranted':
     case 'CreditsReserved':

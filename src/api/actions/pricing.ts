@@ -30,10 +30,14 @@ export const WITH_OTHERS = { when: ({ value }: { readonly value: unknown }) => i
 
 /** Says what is wrong with a charge's body: either an amount or an operation, and a quantity only of the latter. */
 export function checkCharge({ amount, operation, quantity }: ChargeBody, context: z.RefinementCtx): void {
-  const issue = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
-  if ((amount ?? null) === null && (operation ?? null) === null) issue('amount', 'is needed where no operation is named');
-  if ((amount ?? null) !== null && (operation ?? null) !== null) issue('operation', 'must not be named beside an amount');
-  if ((quantity ?? null) !== null && (operation ?? null) === null) issue('quantity', 'is only known of an operation');
+  const named = (operation ?? null) !== null;
+  if ((amount ?? null) === null && !named) context.addIssue(faultIn('amount', 'is needed where no operation is named'));
+  if ((amount ?? null) !== null && named) context.addIssue(faultIn('operation', 'must not be named beside an amount'));
+  if ((quantity ?? null) !== null && !named) context.addIssue(faultIn('quantity', 'is only known of an operation'));
+}
+
+function faultIn(path: string, message: string): { code: 'custom'; path: string[]; message: string } {
+  return { code: 'custom', path: [path], message };
 }
 
 /**
@@ -43,17 +47,23 @@ export function checkCharge({ amount, operation, quantity }: ChargeBody, context
  */
 export function chargeFrom({ catalogue }: ApiParts, caller: Caller, body: ChargeBody): { amount: Asked; observed: boolean } {
   const app = pricingApp(caller, body.appId ?? undefined);
-  // No label makes a user's use a thing that is only observed.
-  const isObserved = (state: ReturnType<typeof catalogue.current>) => caller.role === null && modeOf(state, app) === 'observe';
   const { operation, quantity } = body;
   if (operation === undefined || operation === null) {
-    return { amount: body.amount as Micro, observed: isObserved(catalogue.latest()) };
+    return { amount: body.amount as Micro, observed: isObserved(catalogue.latest(), caller, app) };
   }
   const current = catalogue.current();
   const priced = priceOf(current, app, operation);
   if (priced === undefined) return { amount: { unpriced: true, app, operation }, observed: false };
   const { cost, per, free, revision } = priced;
-  return { amount: { app, operation, cost, per, quantity: quantity ?? 1, revision, free }, observed: isObserved(current) };
+  return {
+    amount: { app, operation, cost, per, quantity: quantity ?? 1, revision, free },
+    observed: isObserved(current, caller, app),
+  };
+}
+
+/** No label makes a user's use a thing that is only observed. */
+function isObserved(catalogue: ReturnType<ApiParts['catalogue']['current']>, caller: Caller, app: string): boolean {
+  return caller.role === null && modeOf(catalogue, app) === 'observe';
 }
 
 function pricingApp({ actor }: Caller, label: string | undefined): string {

@@ -14,6 +14,15 @@ export type Pending<State, Command, Event extends LedgerEvent> = {
   readonly reject: (error: Error) => void;
 };
 
+/** A command that waits, and whom to tell. */
+export function pendingOf<State, Command, Event extends LedgerEvent>(
+  envelope: Envelope<Command>,
+  resolve: (outcome: Outcome<State, Event>) => void,
+  reject: (error: Error) => void,
+): Pending<State, Command, Event> {
+  return { envelope, resolve, reject };
+}
+
 /** The commands of a stream that are decided together, and what was decided. */
 export class StreamBatch<State, Command, Event extends LedgerEvent> {
   readonly known = new KnownFacts<Event>();
