@@ -4,6 +4,7 @@ import { servicePool } from '../database.ts';
 import { createFactIndex } from '../events/kurrent/fact-index.ts';
 import type { Position, Store } from '../events/store.ts';
 import { isKurrent, isPostgres, type LogEnd, type LogPlace, openLog } from './log-access/log-end.ts';
+import { tell, wordsOf } from './log-access/trouble.ts';
 import { progressBar } from './log-copy/progress.ts';
 import { routerStart } from './log-copy/router-start.ts';
 import { compareOnly, copyOn, type CopyParts, finish } from './log-copy/run-copy.ts';
@@ -59,7 +60,7 @@ streams with more than 10,000 events that are not indexed answer 503. Broken off
 try {
   await program.parseAsync();
 } catch (error) {
-  process.stderr.write(`${causesOf(error).join(': ')}\n`);
+  process.stderr.write(`${wordsOf(error).join(': ')}\n`);
   process.exitCode = 2;
 }
 
@@ -170,16 +171,4 @@ async function indexLog(store: Store, databaseUrl: string, upTo: Position): Prom
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
-}
-
-function tell(what: string, error: unknown): void {
-  process.stderr.write(`${what}: ${causesOf(error).join(': ')}\n`);
-}
-
-/** What went wrong and why, in words. */
-function causesOf(error: unknown): readonly string[] {
-  if (!(error instanceof Error)) return [String(error)];
-  const { code } = error as { code?: string };
-  const words = error.message === '' ? (code ?? error.name) : error.message;
-  return error.cause === undefined ? [words] : [words, ...causesOf(error.cause)];
 }

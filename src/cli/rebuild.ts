@@ -4,6 +4,7 @@ import { readModelPool } from '../database.ts';
 import { readDatabase } from '../projections/database.ts';
 import { LIVE, NEXT, type OtherGeneration, PREVIOUS } from '../projections/generations.ts';
 import { openLog } from './log-access/log-end.ts';
+import { tell, wordsOf } from './log-access/trouble.ts';
 import { progressBar } from './log-copy/progress.ts';
 import { claimRebuild, comparingPool, connectOwner, RefusedError, standingOf } from './read-model-rebuild/owner.ts';
 import type { RebuildParts } from './read-model-rebuild/parts.ts';
@@ -87,7 +88,7 @@ try {
 } catch (error) {
   const lacksRight = (error as { code?: unknown }).code === NO_RIGHT;
   const hint = lacksRight ? ['MIGRATION_DATABASE_URL must name the owner of the read models'] : [];
-  process.stderr.write(`${[...hint, ...causesOf(error)].join(': ')}\n`);
+  process.stderr.write(`${[...hint, ...wordsOf(error)].join(': ')}\n`);
   process.exitCode = error instanceof RefusedError ? 1 : 2;
 }
 
@@ -147,16 +148,4 @@ async function run(work: (parts: RebuildParts) => Promise<boolean>): Promise<voi
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
-}
-
-function tell(what: string, error: unknown): void {
-  process.stderr.write(`${what}: ${causesOf(error).join(': ')}\n`);
-}
-
-/** What went wrong and why, in words. */
-function causesOf(error: unknown): readonly string[] {
-  if (!(error instanceof Error)) return [String(error)];
-  const { code } = error as { code?: string };
-  const words = error.message === '' ? (code ?? error.name) : error.message;
-  return error.cause === undefined ? [words] : [words, ...causesOf(error.cause)];
 }
