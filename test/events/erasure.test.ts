@@ -167,11 +167,12 @@ test('nobody erases without a name', async () => {
   expect(await createPersonal(pool).open([sealed])).toEqual([WORDS]);
 });
 
-type Query = (text: string, values: unknown[]) => Promise<unknown>;
+type Query = (asked: string | pg.QueryConfig, values: unknown[]) => Promise<unknown>;
 
 /** A pool with something between it and its queries. */
 function intercepted(pool: pg.Pool, between: (text: string, go: () => Promise<unknown>) => Promise<unknown>): pg.Pool {
-  const query: Query = (text, values) => between(text, () => pool.query(text, values));
+  const query: Query = (asked, values) =>
+    between(typeof asked === 'string' ? asked : asked.text, () => pool.query(asked as pg.QueryConfig, values));
   return Object.create(pool, { query: { value: query } }) as pg.Pool;
 }
 
