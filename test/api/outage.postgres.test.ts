@@ -1,40 +1,26 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type ApiClient, giveCredits, granted } from '../support/api-client.ts';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { giveCredits, granted } from '../support/api-client.ts';
 import { lengthOf } from '../support/log-of.ts';
-import { type Service, startService } from '../support/service.ts';
+import { useService } from '../support/use-service.ts';
 import { allowConnections, expectUnavailable, refuseConnections } from './connections.ts';
 
 /* Appends that hang on a lock of Postgres, whose connections are lost, or which wait longer than a statement may take. */
 
 const SERVICES = '/api/v1/internal/credits';
 
-let database: TestDatabase;
-let service: Service;
-let app: ApiClient;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-  service = await startService({ databaseUrl: database.url });
-  app = service.app();
-});
-
-afterAll(async () => {
-  await service?.close();
-  await database?.close();
-});
+const bench = useService();
 
 describe('a connection that is lost in the middle of an append', () => {
   it('leaves one effect and one answer, whichever way it ended', async () => {
-    await giveCredits(app, 'doubt-user', 100);
+    await giveCredits(bench.app, 'doubt-user', 100);
     const release = await blockStream('account-doubt-user');
     const answers = Promise.all(
       Array.from({ length: 8 }, (_, index) =>
-        app.post(`${SERVICES}/use`, { userId: 'doubt-user', amount: 1, idempotencyKey: `doubt-${index}` }),
+        bench.app.post(`${SERVICES}/use`, { userId: 'doubt-user', amount: 1, idempotencyKey: `doubt-${index}` }),
       ),
     );
     await waitForBlocked();
-    await database.superuser.query(
+    await bench.database.superuser.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
        where datname = current_database() and wait_event_type = 'Lock' and pid <> pg_backend_pid()`,
     );
@@ -47,14 +33,14 @@ describe('a connection that is lost in the middle of an append', () => {
   });
 
   it('is 503 where it stays away, and the same key finds out later', async () => {
-    await giveCredits(app, 'gone-user', 100);
+    await giveCredits(bench.app, 'gone-user', 100);
     const release = await blockStream('account-gone-user');
-    const use = () => app.post(`${SERVICES}/use`, { userId: 'gone-user', amount: 1, idempotencyKey: 'gone' });
+    const use = () => bench.app.post(`${SERVICES}/use`, { userId: 'gone-user', amount: 1, idempotencyKey: 'gone' });
     const answer = use();
     await waitForBlocked();
-    await release(async () => refuseConnections(database));
+    await release(async () => refuseConnections(bench.database));
     expectUnavailable(await answer);
-    await allowConnections(database);
+    await allowConnections(bench.database);
     expect(granted(await use()).body).toMatchObject({ newBalance: { balance: 99 } });
     expect(await countOf('account-gone-user')).toBe(3);
   });
@@ -62,9 +48,9 @@ describe('a connection that is lost in the middle of an append', () => {
 
 describe('an append that waits longer than a statement may take', () => {
   it('is 503 for whoever waited for it, and is not there', async () => {
-    await giveCredits(app, 'slow-user', 100);
+    await giveCredits(bench.app, 'slow-user', 100);
     const release = await blockStream('account-slow-user');
-    const use = () => app.post(`${SERVICES}/use`, { userId: 'slow-user', amount: 1, idempotencyKey: 'slow' });
+    const use = () => bench.app.post(`${SERVICES}/use`, { userId: 'slow-user', amount: 1, idempotencyKey: 'slow' });
     expectUnavailable(await use());
     await release();
     expect(granted(await use()).headers.get('idempotency-replayed')).toBeNull();
@@ -74,11 +60,11 @@ describe('an append that waits longer than a statement may take', () => {
 
 /** Holds a stream's head, so that appends to it wait. Returns what lets go, after something else where that is given. */
 async function blockStream(stream: string): Promise<(before?: () => Promise<void>) => Promise<void>> {
-  await database.superuser.query('begin');
-  await database.superuser.query('select from ledger.streams where name = $1 for update', [stream]);
+  await bench.database.superuser.query('begin');
+  await bench.database.superuser.query('select from ledger.streams where name = $1 for update', [stream]);
   return async (before) => {
     await before?.();
-    await database.superuser.query('rollback');
+    await bench.database.superuser.query('rollback');
   };
 }
 
@@ -87,8 +73,8 @@ async function waitForBlocked(): Promise<void> {
   await vi.waitFor(
     async () => {
       // Within a transaction the list of connections stays as it was first seen: whoever came later would be missed.
-      await database.superuser.query('select pg_stat_clear_snapshot()');
-      const { rowCount } = await database.superuser.query(
+      await bench.database.superuser.query('select pg_stat_clear_snapshot()');
+      const { rowCount } = await bench.database.superuser.query(
         `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
       );
       expect(rowCount).toBeGreaterThan(0);
@@ -97,4 +83,4 @@ async function waitForBlocked(): Promise<void> {
   );
 }
 
-const countOf = (stream: string): Promise<number> => lengthOf(service.context.store, stream);
+const countOf = (stream: string): Promise<number> => lengthOf(bench.service.context.store, stream);
