@@ -36,35 +36,29 @@ type Feature = { readonly name: string; readonly lanes: () => readonly Lane[] };
 
 function featuresOf(requests: Requests): readonly Feature[] {
   const each = (name: string, next: () => string): Feature => ({ name, lanes: () => lanesFrom(next) });
+  const pairs = (name: string, lane: () => Lane): Feature => ({ name, lanes: () => Array.from({ length: CONNECTIONS }, lane) });
   return [
     each('use, by amount', () => requests.use(anyOf('plain'))),
     each('use, by operation', () => requests.useOperation(anyOf('plain'), PRICED)),
     each('use, by operation, within a free allowance', () => requests.useOperation(anyOf('plain'), FREE)),
     each('use, with a description (encrypted)', () => requests.useWithWords(anyOf('plain'))),
     each(`use, of an account with ${LOTS} lots`, () => requests.use(anyOf('lots'))),
-    pairs(
-      'reserve, and commit',
-      (user) => requests.reserve(user),
-      reservationIdOf,
-      (_, id) => requests.commit(id),
+    pairs('reserve, and commit', () =>
+      inPairs(
+        (user) => requests.reserve(user),
+        reservationIdOf,
+        (_, id) => requests.commit(id),
+      ),
     ),
-    pairs(
-      'use, and refund',
-      (user) => requests.use(user),
-      transactionIdOf,
-      (user, id) => requests.refund(user, id),
+    pairs('use, and refund', () =>
+      inPairs(
+        (user) => requests.use(user),
+        transactionIdOf,
+        (user, id) => requests.refund(user, id),
+      ),
     ),
     each('grant', grants(requests)),
   ];
-
-  function pairs(
-    name: string,
-    first: (user: string) => string,
-    idOf: (answer: { status: number; text: string }) => string | undefined,
-    second: (user: string, id: string) => string,
-  ): Feature {
-    return { name, lanes: () => Array.from({ length: CONNECTIONS }, () => inPairs(first, idOf, second)) };
-  }
 }
 
 /** Sends one command, and then another one about what the first one wrote. */
