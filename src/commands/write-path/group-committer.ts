@@ -12,9 +12,8 @@ import { MAX_BATCH_BYTES } from './decide-batch.ts';
 export type Proposal = { readonly batch: Batch; readonly bytes: number };
 
 /**
- * How many groups are on their way at once, and how many streams one takes. Small ones, several at a time: while one is
- * with Postgres the next is decided and the last one's answers leave. One large group at a time leaves both waiting for
- * each other by turns; see docs/performance.md.
+ * How many groups are on their way at once, and how many streams one takes. While one is with Postgres the next is decided
+ * and the last one's answers leave; a third would only make all of them smaller. docs/decisions/0009-several-small-groups.md.
  */
 const GROUPS_AT_ONCE = 2;
 const STREAMS_TOGETHER = 32;

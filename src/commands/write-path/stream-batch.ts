@@ -14,7 +14,7 @@ export type Pending<State, Command, Event extends LedgerEvent> = {
   readonly reject: (error: Error) => void;
 };
 
-/** A command that waits, and whom to tell. */
+/** A command that waits, and whom to tell. Functions are handed in: a member written in place is named anew each time. */
 export function pendingOf<State, Command, Event extends LedgerEvent>(
   envelope: Envelope<Command>,
   resolve: (outcome: Outcome<State, Event>) => void,
