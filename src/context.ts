@@ -44,7 +44,9 @@ export async function createContext(config: Config, overrides: { readonly log?: 
     opened = await openStore(config, { pool: logPool, makeClient, onTrouble });
     const { store, close: closeStore } = opened;
     const snapshots = createSnapshots(logPool, SNAPSHOT_VERSION);
-    const parts = { store, committer: new GroupCommitter(store), snapshots, locks: createStreamLocks(lockPool), clock, hashes };
+    // KurrentDB takes each stream's batch by itself, and several at once.
+    const committer = new GroupCommitter(store, { inOrder: config.eventStoreUrl === undefined });
+    const parts = { store, committer, snapshots, locks: createStreamLocks(lockPool), clock, hashes };
     const accounts = new CommandHandler(accountDecider, { ...parts, capacity: STATE_CAPACITY });
     // Snapshots are kept by the name of their stream, and no account's is the catalogue's.
     const catalogueHandler = new CommandHandler(catalogueDecider, { ...parts, capacity: HEAVIEST_CATALOGUE });

@@ -18,6 +18,15 @@ export type Proposal = { readonly batch: Batch; readonly bytes: number };
 const GROUPS_AT_ONCE = 2;
 const STREAMS_TOGETHER = 32;
 
+/** How a store takes groups. */
+type Options = {
+  /**
+   * Whether groups are durable one after the other. Then the second one leaves only full, as segments do by Nagle's
+   * algorithm (RFC 896): a smaller one gains nothing by it and costs a commit of its own.
+   */
+  readonly inOrder: boolean;
+};
+
 type Waiting = {
   readonly propose: () => Proposal;
   readonly resolve: (result: BatchResult) => void;
@@ -32,14 +41,17 @@ type Proposed = Proposal & Pick<Waiting, 'resolve' | 'reject'>;
  */
 export class GroupCommitter {
   readonly #store: Pick<Store, 'append'>;
+  /** How many streams a group must have to leave while another one is on its way. */
+  readonly #besideOthers: number;
   #waiting: Waiting[] = [];
   /** Decided, but too large for the group it was decided for: first in the next one. */
   #held: Proposed | undefined;
   #underWay = 0;
   #scheduled = false;
 
-  constructor(store: Pick<Store, 'append'>) {
+  constructor(store: Pick<Store, 'append'>, { inOrder }: Options = { inOrder: true }) {
     this.#store = store;
+    this.#besideOthers = inOrder ? STREAMS_TOGETHER : 1;
   }
 
   /**
@@ -64,7 +76,7 @@ export class GroupCommitter {
   }
 
   #pump(): void {
-    while (this.#underWay < GROUPS_AT_ONCE && (this.#waiting.length > 0 || this.#held !== undefined)) {
+    while (this.#mayLeave()) {
       const group = this.#fill();
       if (group.length === 0) continue;
       this.#underWay += 1;
@@ -73,6 +85,12 @@ export class GroupCommitter {
         this.#pump();
       });
     }
+  }
+
+  #mayLeave(): boolean {
+    const waiting = this.#waiting.length + (this.#held === undefined ? 0 : 1);
+    if (this.#underWay === 0) return waiting > 0;
+    return this.#underWay < GROUPS_AT_ONCE && (waiting >= this.#besideOthers || this.#held !== undefined);
   }
 
   #fill(): Proposed[] {
