@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BackendFactory, IQueueBackend, JobsOptions } from 'bullmq';
+import { z } from 'zod';
 import type { Signal } from '../projections/project.ts';
 
 /** The one queue; on Postgres its sequence of job ids is made with the tables. */
@@ -19,7 +20,10 @@ const OPTIONS: JobsOptions = {
   removeOnFail: { count: 100 },
 };
 
-export type Job = { readonly name: string; readonly data: { readonly signals: readonly Signal[] }; readonly opts: JobsOptions };
+/** What a job carries: its signals as one text, since a queue on Postgres takes every member of its jobs' JSON apart. */
+type JobData = { readonly signals: string };
+
+export type Job = { readonly name: string; readonly data: JobData; readonly opts: JobsOptions };
 
 /** What a worker does with the signals of a job. */
 export type Handle = (signals: readonly Signal[]) => Promise<void>;
@@ -32,8 +36,19 @@ export function jobsOf(partitions: readonly (readonly Signal[])[]): readonly Job
   const all = partitions.flat();
   const parts = all.length > SIGNALS_TOGETHER ? partitions : [all];
   return parts.flatMap((signals) =>
-    chunks(signals).map((chunk) => ({ name: QUEUE_NAME, data: { signals: chunk }, opts: OPTIONS })),
+    chunks(signals).map((chunk) => ({ name: QUEUE_NAME, data: { signals: written(chunk) }, opts: OPTIONS })),
   );
+}
+
+function written(signals: readonly Signal[]): string {
+  return JSON.stringify(signals.map(({ stream, revision }) => [stream, revision]));
+}
+
+const pairs = z.array(z.tuple([z.string(), z.int()]));
+
+/** The signals that a job carries. Throws for a job of another version: it fails, and the router signals again. */
+export function signalsOf({ signals }: JobData): readonly Signal[] {
+  return pairs.parse(JSON.parse(signals)).map(([stream, revision]) => ({ stream, revision }));
 }
 
 function chunks(signals: readonly Signal[]): (readonly Signal[])[] {

@@ -1,7 +1,7 @@
 import { createPostgresBackend, Queue, Worker } from 'bullmq';
 import type { Logger } from 'pino';
 import { WITHOUT_WAITING } from '../database.ts';
-import { type Handle, type Job, QUEUE_NAME, resting } from './jobs.ts';
+import { type Handle, type Job, QUEUE_NAME, resting, signalsOf } from './jobs.ts';
 import { pause } from '../events/pause.ts';
 import { within } from './within.ts';
 
@@ -41,7 +41,7 @@ export function openPostgresWorker(
   const worker = reopening(() => {
     const opened = new Worker(
       QUEUE_NAME,
-      (job: Pick<Job, 'data'>) => handle(job.data.signals),
+      (job: Pick<Job, 'data'>) => handle(signalsOf(job.data)),
       { connection: optionsOf(place), concurrency },
       resting(createPostgresBackend),
     );

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createRedisBackend, Queue, Worker } from 'bullmq';
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Logger } from 'pino';
-import { type Handle, type Job, QUEUE_NAME, resting } from './jobs.ts';
+import { type Handle, type Job, QUEUE_NAME, resting, signalsOf } from './jobs.ts';
 import { createTroubleLog, errorWithoutArguments, warnOfSettings } from './redis-trouble.ts';
 import { within } from './within.ts';
 
@@ -106,7 +106,7 @@ export function openRedisWorker(
   redis.on('ready', trouble.isOver);
   const underWay = new Set<Promise<void>>();
   const work = async ({ data }: Pick<Job, 'data'>): Promise<void> => {
-    const one = handle(data.signals);
+    const one = handle(signalsOf(data));
     underWay.add(one);
     await one.finally(() => underWay.delete(one));
   };

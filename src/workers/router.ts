@@ -27,6 +27,8 @@ const ROUND = 30;
 const MANY = 100;
 const LONG_ROUND = 300;
 const CHECK_EVERY = 200;
+/** In ms: a batch is mostly not applied before, and to look would take as long as to apply a tenth of it. */
+const LOOK_AFTER = 500;
 const SIGNAL_AGAIN = 2_000;
 /** In ms: parked streams are tried again now and then, since a newer process may know their events. */
 const TRY_PARKED = 60_000;
@@ -68,7 +70,7 @@ export async function route({ store, db, queue, log }: RouterParts, stop: AbortS
 
   const confirmOpen = async (): Promise<void> => {
     let applied: Position | undefined;
-    for (let batch = open[0]; batch !== undefined; batch = open[0]) {
+    for (let batch = open[0]; batch !== undefined && isOld(batch); batch = open[0]) {
       batch.behind = await findBehind(db, batch.behind);
       if (batch.behind.length > 0) break;
       applied = batch.position;
@@ -94,6 +96,8 @@ export async function route({ store, db, queue, log }: RouterParts, stop: AbortS
   const parts = [follow(), confirm(), tryParked()].map((part) => part.finally(() => failed.abort()));
   for (const ended of await Promise.allSettled(parts)) if (ended.status === 'rejected') throw ended.reason;
 }
+
+const isOld = ({ signalledAt }: OpenBatch): boolean => Date.now() - signalledAt >= LOOK_AFTER;
 
 /** Each stream once, at the highest revision. */
 function highestOf(signals: readonly Signal[]): readonly Signal[] {
