@@ -7,7 +7,7 @@ import type { Signal } from '../projections/project.ts';
 export const QUEUE_NAME = 'signals';
 
 /** Signals that one job carries at the most. */
-const SIGNALS_TOGETHER = 1_000;
+const SIGNALS_TOGETHER = 2_000;
 
 /** In ms: how long a worker rests that could not fetch a job. */
 const REST = 1_000;

@@ -18,7 +18,8 @@ import type { SignalQueue } from './queues.ts';
  *                └── open batches ◀── applied? signal again ◀─┘ ──▶ position, where the next router starts
  */
 
-const READ_TOGETHER = 2_000;
+/** In events: twice what one job carries, so that where there is much to do it goes to several workers. */
+const READ_TOGETHER = 4_000;
 /** Batches that are signalled and not yet seen to be applied, at the most. */
 const MAX_OPEN = 32;
 /** In ms: signals of this time go out together, since the queue's jobs are dear and streams advance again and again. */
