@@ -6,6 +6,7 @@ import { START } from '../../src/events/store.ts';
 import { applyBalances } from '../../src/projections/balances.ts';
 import { moveCheckpoints } from '../../src/projections/checkpoints.ts';
 import { readDatabase } from '../../src/projections/database.ts';
+import { eventsOf } from '../../src/projections/events-of.ts';
 import { applyGrants } from '../../src/projections/grants.ts';
 import { applyJournal } from '../../src/projections/journal.ts';
 import { applyPackages } from '../../src/projections/packages.ts';
@@ -52,7 +53,7 @@ export async function measureReadModels(url: string): Promise<readonly ReadModel
       after = last.position;
       const events = await timed('reading events', () => stored.map(readEvent));
       await db.transaction().execute(async (tx) => {
-        for (const [name, apply] of Object.entries(MODELS)) await timed(name, () => apply(tx, events));
+        for (const [name, apply] of Object.entries(MODELS)) await timed(name, () => apply(tx, eventsOf(events)));
         await timed('checkpoints', () => moveCheckpoints(tx, new Map(events.map((event) => [event.stream, event.revision]))));
       });
       applied += events.length;

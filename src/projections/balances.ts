@@ -1,10 +1,9 @@
 import { sql, type Transaction } from 'kysely';
 import { accountStream } from '../events/account-events.ts';
 import { type Micro } from '../events/amounts.ts';
-import type { Recorded } from '../events/event-types.ts';
 import { type BigintColumn, rowsOf, microOf, type NullableTimeColumn, type TimeColumn } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
-import { userEvents } from './events-of.ts';
+import type { Events } from './events-of.ts';
 
 export type BalancesTable = {
   user_id: string;
@@ -66,9 +65,9 @@ const COLUMNS = {
  * An event carries the balances after it: the last one of each account is the row. Where the log is projected anew, what
  * is older than the row doesn't move it back.
  */
-export async function applyBalances(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
+export async function applyBalances(tx: Transaction<ReadModels>, { ofUsers }: Events): Promise<void> {
   const rows = new Map<string, BalanceRow>();
-  for (const { userId, event } of userEvents(events)) {
+  for (const { userId, event } of ofUsers) {
     const { available, frozen, reserved, debt, earned, spent, dueAt } = event.data.after;
     const { at } = event.metadata;
     // Where the account is new, the first of its events opened it.

@@ -4,10 +4,14 @@ import { isAccountEvent, type Recorded } from '../events/event-types.ts';
 /** An event of an account, with whose it is. */
 export type UserEvent = { readonly userId: string; readonly event: Recorded<AccountEvent> };
 
-/** The events of accounts among some events, in the same order. */
-export function userEvents(events: readonly Recorded[]): readonly UserEvent[] {
-  return events.flatMap((event) => {
+/** Events that are applied together, and those of accounts among them, in the same order: found once for all read models. */
+export type Events = { readonly all: readonly Recorded[]; readonly ofUsers: readonly UserEvent[] };
+
+export function eventsOf(all: readonly Recorded[]): Events {
+  const ofUsers: UserEvent[] = [];
+  for (const event of all) {
     const userId = userOfStream(event.stream);
-    return userId === undefined || !isAccountEvent(event) ? [] : [{ userId, event }];
-  });
+    if (userId !== undefined && isAccountEvent(event)) ofUsers.push({ userId, event });
+  }
+  return { all, ofUsers };
 }

@@ -13,7 +13,7 @@ import {
   type TimeColumn,
 } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
-import { type UserEvent, userEvents } from './events-of.ts';
+import type { Events, UserEvent } from './events-of.ts';
 
 export type GrantsTable = {
   user_id: string;
@@ -72,21 +72,20 @@ const STANDINGS = { user_id: 'text', revision: 'bigint', frozen: 'text', revoked
  * Writes new grants; what later events took from them, held of them, gave back and paid with them; and which were frozen
  * or revoked. A grant that nothing is left of keeps its row: a refund may bring something back to it.
  */
-export async function applyGrants(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
-  const accounts = userEvents(events);
-  const made = accounts.flatMap(madeBy);
+export async function applyGrants(tx: Transaction<ReadModels>, { ofUsers }: Events): Promise<void> {
+  const made = ofUsers.flatMap(madeBy);
   if (made.length > 0) {
     await sql`insert into grants (${sql.raw(Object.keys(COLUMNS).join(', '))})
       select * from ${rowsOf(made, COLUMNS)}`.execute(tx);
   }
-  const changes = changesBy(accounts);
+  const changes = changesBy(ofUsers);
   if (changes.length > 0) {
     await sql`update grants g set available = g.available + r.available, held = g.held + r.held,
         used = g.used + r.used, given_back = g.given_back + r.given_back, uses = g.uses + r.uses
       from ${rowsOf(changes, CHANGES)}
       where g.user_id = r.user_id and g.revision = r.revision`.execute(tx);
   }
-  const standings = standingsAfter(accounts);
+  const standings = standingsAfter(ofUsers);
   if (standings.length === 0) return;
   await sql`update grants g set frozen = coalesce(r.frozen::boolean, g.frozen), revoked = r.revoked,
       expires_at = r.expires_at
@@ -124,25 +123,16 @@ type Change = {
 function changesBy(accounts: readonly UserEvent[]): Change[] {
   const changes = new Map<string, Change>();
   for (const { userId, event } of accounts) {
-    const changeOf = (revision: number): Change => {
-      const key = `${userId} ${revision}`;
-      const known = changes.get(key);
-      if (known !== undefined) return known;
-      const none = { available: ZERO, held: ZERO, used: ZERO, given_back: ZERO, uses: 0 };
-      const change = { user_id: userId, revision, ...none };
-      changes.set(key, change);
-      return change;
-    };
     for (const [amounts, available, held] of lotChanges(event)) {
       for (const [revision, amount] of amounts) {
-        const change = changeOf(revision);
+        const change = changeOf(changes, userId, revision);
         change.available = micro(change.available + amount * available);
         change.held = micro(change.held + amount * held);
       }
     }
     const paid = lotsPaying(event);
     for (const [revision, amount] of paid?.lots ?? []) {
-      const change = changeOf(revision);
+      const change = changeOf(changes, userId, revision);
       if (paid?.back === true) change.given_back = micro(change.given_back + amount);
       else {
         change.used = micro(change.used + amount);
@@ -151,6 +141,16 @@ function changesBy(accounts: readonly UserEvent[]): Change[] {
     }
   }
   return [...changes.values()];
+}
+
+function changeOf(changes: Map<string, Change>, userId: string, revision: number): Change {
+  const key = `${userId} ${revision}`;
+  const known = changes.get(key);
+  if (known !== undefined) return known;
+  const none = { available: ZERO, held: ZERO, used: ZERO, given_back: ZERO, uses: 0 };
+  const change = { user_id: userId, revision, ...none };
+  changes.set(key, change);
+  return change;
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Recorded } from '../events/event-types.ts';
 import { legsOf } from '../events/legs.ts';
 import { type BigintColumn, rowsOf, type TimeColumn } from './columns.ts';
 import type { ReadModels } from './database.ts';
+import type { Events } from './events-of.ts';
 
 /** An entry: the legs of an event, each an account and what it gains, in the event's order. */
 export type JournalTable = {
@@ -28,8 +29,8 @@ const COLUMNS = { stream: 'text', revision: 'bigint', accounts: 'text', amounts:
 const OWN = ['available', 'reserved', 'frozen', 'debt'];
 
 /** Writes the double entries of events of any stream, with the legs as the event lists them. */
-export async function applyJournal(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
-  const rows = events.map(entryOf).filter((row) => row !== undefined);
+export async function applyJournal(tx: Transaction<ReadModels>, { all }: Events): Promise<void> {
+  const rows = all.map(entryOf).filter((row) => row !== undefined);
   if (rows.length === 0) return;
   await sql`insert into journal (stream, revision, accounts, amounts, at)
     select stream, revision, accounts::text[], amounts::bigint[], at from ${rowsOf(rows, COLUMNS)}`.execute(tx);

@@ -5,6 +5,7 @@ import type { Micro } from '../events/amounts.ts';
 import type { Recorded } from '../events/event-types.ts';
 import { type BigintColumn, microOf, type NullableTimeColumn, rowsOf, type TimeColumn } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
+import type { Events } from './events-of.ts';
 
 export type PackagesTable = {
   id: string;
@@ -68,8 +69,8 @@ const COLUMNS = {
 const RETIREMENT = { id: 'text', revision: 'bigint', retired_at: 'timestamptz' } as const;
 
 /** Writes what packages became: of each the last definition, and whether it was retired behind that. */
-export async function applyPackages(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
-  const { defined, retired } = changesBy(events);
+export async function applyPackages(tx: Transaction<ReadModels>, { all }: Events): Promise<void> {
+  const { defined, retired } = changesBy(all);
   if (defined.length > 0) {
     const names = Object.keys(COLUMNS).filter((name) => name !== 'id');
     await sql`insert into packages (${sql.raw(Object.keys(COLUMNS).join(', '))})

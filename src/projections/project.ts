@@ -4,6 +4,7 @@ import { applyBalances } from './balances.ts';
 import { lockCheckpoints, moveCheckpoints, park, unpark } from './checkpoints.ts';
 import type { ReadDatabase } from './database.ts';
 import type { OtherGeneration } from './generations.ts';
+import { eventsOf } from './events-of.ts';
 import { applyGrants } from './grants.ts';
 import { applyJournal } from './journal.ts';
 import { applyPackages } from './packages.ts';
@@ -89,7 +90,8 @@ async function projectTogether({ db, store, how }: Parts, wanted: Wanted, togeth
     });
     if (ranges.length === 0) return { unfinished: [], parked: [], applied: 0, ...othersOf(others) };
     const { events, parked } = readable(await store.readStreams(ranges));
-    for (const apply of models) await apply(tx, events);
+    const applied = eventsOf(events);
+    for (const apply of models) await apply(tx, applied);
     const reached = new Map(events.map((event) => [event.stream, event.revision]));
     await moveCheckpoints(tx, reached);
     for (const { stream, revision, error } of parked) await park(tx, stream, revision, error);

@@ -1,11 +1,10 @@
 import { type Insertable, type Selectable, sql, type Transaction } from 'kysely';
 import { type Micro, ZERO } from '../events/amounts.ts';
-import type { Recorded } from '../events/event-types.ts';
 import { sumOfLots } from '../events/lot-changes.ts';
 import { appOf } from '../events/metadata.ts';
 import { type BigintColumn, microOf, type NullableTimeColumn, rowsOf, type TimeColumn } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
-import { type UserEvent, userEvents } from './events-of.ts';
+import type { Events, UserEvent } from './events-of.ts';
 
 export type ReservationStatus = 'held' | 'consumed' | 'released' | 'expired';
 
@@ -77,15 +76,14 @@ const SETTLED = {
 } as const;
 
 /** Writes new holds and settles old ones. A hold that ran out may still be settled by a late commit or release. */
-export async function applyReservations(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
-  const accounts = userEvents(events);
-  const made = accounts.flatMap(madeBy);
+export async function applyReservations(tx: Transaction<ReadModels>, { ofUsers }: Events): Promise<void> {
+  const made = ofUsers.flatMap(madeBy);
   if (made.length > 0) {
     await sql`insert into reservations (${sql.raw(Object.keys(COLUMNS).join(', '))})
       select * from ${rowsOf(made, COLUMNS)}`.execute(tx);
   }
   const settled = new Map<string, Settled>();
-  for (const one of accounts.flatMap(settledBy)) {
+  for (const one of ofUsers.flatMap(settledBy)) {
     const key = `${one.user_id} ${one.revision}`;
     // A hold that ran out and was settled late, both in one batch: the last word counts, what its end gave back stays.
     settled.set(key, { ...one, released: settled.get(key)?.released ?? one.released });
@@ -118,20 +116,18 @@ type Settled = {
 };
 
 function settledBy({ userId, event }: UserEvent): Settled[] {
-  const { at } = event.metadata;
-  const settle = (revision: number, status: ReservationStatus, taken: Micro, released: Micro): Settled => {
-    return { user_id: userId, revision, status, taken, released, uncovered: null, at };
-  };
+  const whose = { user_id: userId, uncovered: null, at: event.metadata.at };
   switch (event.type) {
     case 'CreditsConsumed': {
       const { reservation, amount, returned, toFrozen = [], lapsed, uncovered = ZERO } = event.data;
       if (reservation === null) return [];
-      return [{ ...settle(reservation, 'consumed', amount, sumOfLots([...returned, ...toFrozen, ...lapsed])), uncovered }];
+      const released = sumOfLots([...returned, ...toFrozen, ...lapsed]);
+      return [{ ...whose, revision: reservation, status: 'consumed', taken: amount, released, uncovered }];
     }
     case 'ReservationReleased':
-      return [settle(event.data.reservation, 'released', ZERO, event.data.amount)];
+      return [{ ...whose, revision: event.data.reservation, status: 'released', taken: ZERO, released: event.data.amount }];
     case 'Expired':
-      return event.data.holds.map(([revision, amount]) => settle(revision, 'expired', ZERO, amount));
+      return event.data.holds.map(([revision, released]) => ({ ...whose, revision, status: 'expired', taken: ZERO, released }));
     case 'AccountOpened':
     case 'CreditsGranted':
     case 'CreditsReserved':

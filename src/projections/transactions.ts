@@ -13,7 +13,7 @@ import {
   type TimeColumn,
 } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
-import { type UserEvent, userEvents } from './events-of.ts';
+import type { Events, UserEvent } from './events-of.ts';
 import { lotsPaying } from './grants.ts';
 
 export const TRANSACTION_TYPES = [
@@ -192,9 +192,8 @@ const SHOWN = (Object.keys(COLUMNS) as (keyof typeof COLUMNS)[]).filter((name) =
 const SETTLED = { user_id: 'text', revision: 'bigint', status: 'text', at: 'timestamptz' } as const;
 
 /** Writes the transactions; a hold's own is completed by its commit, cancelled by its release or its end. */
-export async function applyTransactions(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
-  const accounts = userEvents(events);
-  const rows = accounts.flatMap((one) => {
+export async function applyTransactions(tx: Transaction<ReadModels>, { ofUsers }: Events): Promise<void> {
+  const rows = ofUsers.flatMap((one) => {
     const row = transactionOf(one);
     return row === undefined ? [] : [{ ...row, lots: lotsText(one) }];
   });
@@ -203,7 +202,7 @@ export async function applyTransactions(tx: Transaction<ReadModels>, events: rea
     select * from ${rowsOf(rows, COLUMNS)}`.execute(tx);
   // A hold that ran out and was settled late, both in one batch: its transaction ended when it ran out.
   const settled = new Map(
-    accounts
+    ofUsers
       .flatMap(settledHolds)
       .toReversed()
       .map((one) => [`${one.user_id} ${one.revision}`, one]),

@@ -1,10 +1,9 @@
 import { sql, type Transaction } from 'kysely';
 import { type Micro, plus, ZERO } from '../events/amounts.ts';
-import type { Recorded } from '../events/event-types.ts';
 import { appOf } from '../events/metadata.ts';
 import { type BigintColumn, microOf, rowsOf } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
-import { type UserEvent, userEvents } from './events-of.ts';
+import type { Events, UserEvent } from './events-of.ts';
 
 export type UsageStatsTable = {
   user_id: string;
@@ -63,9 +62,9 @@ const COLUMNS = {
 } as const;
 
 /** Adds up consumptions and refunds by user, day (UTC), app and operation. A refund counts on its own day. */
-export async function applyUsageStats(tx: Transaction<ReadModels>, events: readonly Recorded[]): Promise<void> {
+export async function applyUsageStats(tx: Transaction<ReadModels>, { ofUsers }: Events): Promise<void> {
   const rows = new Map<string, UsageRow>();
-  for (const one of userEvents(events)) add(rows, one);
+  for (const one of ofUsers) add(rows, one);
   if (rows.size === 0) return;
   await sql`insert into usage_stats as s
       (user_id, day, app, operation, uses, amount, quantity, free_units, uncovered, refunded)
