@@ -9,8 +9,11 @@ export const QUEUE_NAME = 'signals';
 /** Signals that one job carries at the most. */
 const SIGNALS_TOGETHER = 2_000;
 
-/** In ms: how long a worker rests that could not fetch a job. */
-const REST = 1_000;
+/**
+ * In ms: how long a worker rests that could not fetch a job, or say what became of one. BullMQ's own 15 s are for many
+ * workers; here they are as long as the history stands still.
+ */
+export const WORKER_RESTS = 1_000;
 
 /** A lost job costs nothing but time, since the router signals again: a few tries are enough. */
 const OPTIONS: JobsOptions = {
@@ -66,7 +69,7 @@ export function resting<Backend extends IQueueBackend, Options>(
     const fetch = backend.moveToActive.bind(backend);
     backend.moveToActive = (token, worker) =>
       fetch(token, worker).catch(async (error: unknown) => {
-        await delay(REST, undefined, { ref: false });
+        await delay(WORKER_RESTS, undefined, { ref: false });
         throw error;
       });
     return backend;

@@ -1,7 +1,7 @@
 import { createPostgresBackend, Queue, Worker } from 'bullmq';
 import type { Logger } from 'pino';
 import { WITHOUT_WAITING } from '../database.ts';
-import { type Handle, type Job, QUEUE_NAME, resting, signalsOf } from './jobs.ts';
+import { type Handle, type Job, QUEUE_NAME, resting, signalsOf, WORKER_RESTS } from './jobs.ts';
 import { pause } from '../events/pause.ts';
 import { within } from './within.ts';
 
@@ -45,7 +45,7 @@ export function openPostgresWorker(
     const opened = new Worker(
       QUEUE_NAME,
       (job: Pick<Job, 'data'>) => handle(signalsOf(job.data)),
-      { connection: optionsOf(place), concurrency },
+      { connection: optionsOf(place), concurrency, runRetryDelay: WORKER_RESTS },
       resting(createPostgresBackend),
     );
     opened.on('error', (error) => log.warn({ err: error }, 'queue'));
