@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { giveCredits, granted } from '../support/api-client.ts';
+import { lockWaits } from '../support/lock-waits.ts';
 import { lengthOf } from '../support/log-of.ts';
 import { useService } from '../support/use-service.ts';
 import { allowConnections, expectUnavailable, refuseConnections } from './connections.ts';
@@ -70,17 +71,8 @@ async function blockStream(stream: string): Promise<(before?: () => Promise<void
 
 /** Until somebody waits for what is held. */
 async function waitForBlocked(): Promise<void> {
-  await vi.waitFor(
-    async () => {
-      // Within a transaction the list of connections stays as it was first seen: whoever came later would be missed.
-      await bench.database.superuser.query('select pg_stat_clear_snapshot()');
-      const { rowCount } = await bench.database.superuser.query(
-        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-      );
-      expect(rowCount).toBeGreaterThan(0);
-    },
-    { timeout: 15_000, interval: 10 },
-  );
+  const { superuser } = bench.database;
+  await vi.waitFor(async () => expect(await lockWaits(superuser)).toBeGreaterThan(0), { timeout: 15_000, interval: 10 });
 }
 
 const countOf = (stream: string): Promise<number> => lengthOf(bench.service.context.store, stream);

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { giveCredits, granted } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { lockWaits } from '../support/lock-waits.ts';
 import { type Api, SERVICE_KEY, startApi, startWorker } from './api-processes.ts';
 import { type Child, killAll } from './children.ts';
 import { type Clients, startClients, type Tried, useOnce } from './rolling-clients.ts';
@@ -220,12 +221,7 @@ it('what arrives once it closes is refused with 503, and connections without wor
     `POST /api/v1/internal/credits/use HTTP/1.1\r\nHost: a\r\nX-Service-Key: ${SERVICE_KEY}\r\n` +
       `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   );
-  await vi.waitUntil(async () => {
-    const { rows } = await database.superuser.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%ledger.append%'`,
-    );
-    return rows.length > 0;
-  }, PATIENCE);
+  await vi.waitUntil(async () => (await lockWaits(database.superuser, '%ledger.append%')) > 0, PATIENCE);
   api.child.kill('SIGTERM');
   const isRefused = async () => (await useOnce(api.url, {}, 'too-late', false)).result === 'ECONNREFUSED';
   await vi.waitUntil(isRefused, PATIENCE);

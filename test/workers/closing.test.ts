@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { lockWaits } from '../support/lock-waits.ts';
 import { caughtUp, eventually, names, openWorkers, unapplied, work } from './working.ts';
 
 /* Workers that are closed leave nothing behind: no connection to the database, nothing that keeps the process awake. */
@@ -86,12 +87,7 @@ it(
     const workers = await openWorkers(database.url);
     await database.superuser.query('begin; lock table read_model.grants in exclusive mode');
     await work(workers.ledger, names('waiting', 3));
-    await eventually(async () => {
-      const { rows } = await database.superuser.query(
-        `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-      );
-      expect(rows.length).toBeGreaterThan(0);
-    });
+    await eventually(async () => expect(await lockWaits(database.superuser)).toBeGreaterThan(0));
     const closing = workers.close();
     await database.superuser.query('commit');
     await closing;

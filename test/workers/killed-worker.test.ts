@@ -1,6 +1,7 @@
 import { afterEach, expect, it } from 'vitest';
 import { expectAsFolded } from '../projections/projecting.ts';
 import { useLedger } from '../support/ledger.ts';
+import { lockWaits } from '../support/lock-waits.ts';
 import { caughtUp, eventually, names, openWorkers, startWorkerProcess, unapplied, work } from './working.ts';
 
 /* A process of workers that is killed, in the middle of a batch or anywhere else: another takes over, nothing is lost. */
@@ -14,12 +15,7 @@ afterEach(async () => {
 
 /** Waits until a projector has written part of a batch and waits for the table that we hold. */
 async function projectorWaits(): Promise<void> {
-  await eventually(async () => {
-    const { rows } = await bench.database.superuser.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '% grants %'`,
-    );
-    expect(rows.length).toBeGreaterThan(0);
-  });
+  await eventually(async () => expect(await lockWaits(bench.database.superuser, '% grants %')).toBeGreaterThan(0));
 }
 
 it('killed in the middle of a batch: what it had written of it is gone, and written once by another', {

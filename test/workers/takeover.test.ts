@@ -1,6 +1,7 @@
 import { afterEach, expect, it } from 'vitest';
 import { expectAsFolded } from '../projections/projecting.ts';
 import { useLedger } from '../support/ledger.ts';
+import { lockWaits } from '../support/lock-waits.ts';
 import { caughtUp, eventually, names, startWorkerProcess, unapplied, type WorkerProcess, work } from './working.ts';
 
 /* Two processes of workers on one log. The one that routes is killed: the other routes on, and does what it left undone. */
@@ -50,13 +51,10 @@ async function kill(name: string): Promise<void> {
 
 /** Waits until so many projectors hold a job: one has written part of it and waits for the table that is held, others for its partitions. */
 async function projectorsWait(count: number): Promise<void> {
-  await eventually(async () => {
-    const { rows } = await bench.database.superuser.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-       and (query like '% grants %' or query like '%pg_advisory_xact_lock%')`,
-    );
-    expect(rows.length).toBeGreaterThanOrEqual(count);
-  });
+  const { superuser } = bench.database;
+  await eventually(async () =>
+    expect(await lockWaits(superuser, '% grants %', '%pg_advisory_xact_lock%')).toBeGreaterThanOrEqual(count),
+  );
 }
 
 it('the one that routes is killed under load: the other routes on, and all is applied', { timeout: 120_000 }, async () => {
