@@ -47,7 +47,8 @@ export async function openWritePath(url: string, { before = (store) => store, no
   const pool = servicePool(url, 'write path', 8);
   const lockPool = servicePool(url, 'write path locks', 4);
   const clock: Clock = now === undefined ? await createClock(pool) : { now, close: () => undefined };
-  const { store, close: closeStore } = await openStore(readConfig(environmentOn(url)), {
+  const config = readConfig(environmentOn(url));
+  const { store, close: closeStore } = await openStore(config, {
     pool,
     makeClient: () => serviceClient(url, 'write path listener'),
     onTrouble: () => undefined,
@@ -57,7 +58,7 @@ export async function openWritePath(url: string, { before = (store) => store, no
   const seen = before(store);
   const handler = new CommandHandler(accountDecider, {
     store: seen,
-    committer: new GroupCommitter(seen),
+    committer: new GroupCommitter(seen, { inOrder: config.eventStoreUrl === undefined }),
     snapshots,
     locks: createStreamLocks(lockPool),
     clock,
