@@ -51,12 +51,12 @@ export async function measureReadModels(url: string): Promise<readonly ReadModel
       const last = stored.at(-1);
       if (last === undefined) break;
       after = last.position;
-      const events = await timed('reading events', () => stored.map(readEvent));
+      const events = await timed('reading events', () => eventsOf(stored.map(readEvent)));
       await db.transaction().execute(async (tx) => {
-        for (const [name, apply] of Object.entries(MODELS)) await timed(name, () => apply(tx, eventsOf(events)));
-        await timed('checkpoints', () => moveCheckpoints(tx, new Map(events.map((event) => [event.stream, event.revision]))));
+        for (const [name, apply] of Object.entries(MODELS)) await timed(name, () => apply(tx, events));
+        await timed('checkpoints', () => moveCheckpoints(tx, new Map(events.all.map((event) => [event.stream, event.revision]))));
       });
-      applied += events.length;
+      applied += stored.length;
     }
   } finally {
     await db.destroy();

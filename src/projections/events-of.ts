@@ -7,6 +7,7 @@ export type UserEvent = { readonly userId: string; readonly event: Recorded<Acco
 /** Events that are applied together, and those of accounts among them, in the same order: found once for all read models. */
 export type Events = { readonly all: readonly Recorded[]; readonly ofUsers: readonly UserEvent[] };
 
+/** Finds those of accounts among events of any streams, which stay as they are. */
 export function eventsOf(all: readonly Recorded[]): Events {
   const ofUsers: UserEvent[] = [];
   for (const event of all) {

@@ -48,7 +48,7 @@ function account(
   return { status: 'open', revision: 0, balances, lots, holds, freeUsed, signedUp: false };
 }
 
-/** The account before a stored event, and the lots and holds behind it; what it leaves of free units, where it has any. */
+/** The account before a stored event, and the lots and holds behind it; what it leaves of free units, if the account has some. */
 type Around = {
   readonly before: Account;
   readonly lots: readonly Lot[];

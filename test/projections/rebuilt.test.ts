@@ -153,7 +153,7 @@ class Run {
     const account = this.#accounts[one.who];
     if (account === undefined) throw new Error('a step of nobody');
     const app = APPS[one.who % APPS.length];
-    // What the ledger refuses writes nothing, which is as good a step as any.
+    // What the ledger refuses writes nothing: such a step checks that the read models stay as they are.
     const outcome = await this.#ask(account.name, app).execute(this.#command(one, account));
     if (outcome.kind === 'accepted') remember(account, outcome.event);
   }

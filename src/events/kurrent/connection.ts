@@ -7,9 +7,7 @@ import type {
   FromThread,
   Range,
   Read,
-  RecordedEvent,
   Search,
-  Searched,
   Sighting,
   ToThread,
   WireBatch,
@@ -98,25 +96,23 @@ export class Connection {
     return read;
   }
 
-  /** A piece of the whole log, the server's own events among it. Throws StoreUnavailableError. */
-  async readAll(range: AllRange): Promise<readonly RecordedEvent[]> {
+  /** A piece of the whole log, the server's own events among it. Throws StoreUnavailableError where the client is lost. */
+  async readAll(range: AllRange): Promise<Answers['read-all']> {
     const read = await this.#ask(
       { ask: 'read-all', range },
       () => new StoreUnavailableError('the client was lost while it read'),
     );
     this.#heard('events' in read);
-    if ('why' in read) throw new StoreUnavailableError(`the log can't be read: ${read.why}`);
-    return read.events;
+    return read;
   }
 
-  /** What stands behind a position under some prefixes. Throws StoreUnavailableError. */
-  async search(search: Search): Promise<Searched> {
+  /** What stands behind a position under some prefixes. Throws StoreUnavailableError where the client is lost. */
+  async search(search: Search): Promise<Answers['search']> {
     const found = await this.#ask(
       { ask: 'search', search },
       () => new StoreUnavailableError('the client was lost while it read'),
     );
     this.#heard('events' in found);
-    if ('why' in found) throw new StoreUnavailableError(`the log can't be read: ${found.why}`);
     return found;
   }
 

@@ -52,7 +52,8 @@ export function kurrentReader(connection: Connection, names: Names): KurrentRead
     const events: PositionedEvent[] = [];
     for (let upTo = after; ; ) {
       const count = Math.min(PAGE, limit - events.length);
-      const found = await connection.search({ after: upTo === START ? undefined : upTo, prefixes: names.prefixes, count });
+      const from = upTo === START ? undefined : upTo;
+      const found = await answered(() => connection.search({ after: from, prefixes: names.prefixes, count }));
       for (const event of found.events) {
         const stream = names.toLedger(event.stream);
         if (stream !== undefined && event.position !== null)
@@ -80,7 +81,8 @@ export function kurrentReader(connection: Connection, names: Names): KurrentRead
     lastPosition: async () => {
       let page: readonly RecordedEvent[] = [];
       for (const count of LAST_EVENTS) {
-        page = await connection.readAll({ at: undefined, direction: 'backward', count });
+        const read = await answered(() => connection.readAll({ at: undefined, direction: 'backward', count }));
+        page = read.events;
         const ours = page.find((event) => names.toLedger(event.stream) !== undefined);
         if (ours !== undefined || page.length < count) return ours?.position ?? START;
       }
@@ -95,10 +97,26 @@ export function kurrentReader(connection: Connection, names: Names): KurrentRead
   };
 }
 
-/**
- * Reads, and once more what failed at once: a client that is sent to another leader, or whose connection has broken,
- * refuses the calls that were under way and is well again. What failed slowly isn't asked again: somebody waits.
+/*
+ * What failed at once is asked for again: a client that is sent to another leader, or whose connection has broken, refuses
+ * the calls that were under way and is well again. (A server may also end a connection on which many searches were ended:
+ * nghttp2 does after a thousand, and 33 a second.) What failed slowly isn't asked for again: somebody waits.
  */
+
+/** The answer to a question about the whole log. Throws StoreUnavailableError where none comes. */
+async function answered<Answer extends { readonly events: unknown }>(
+  ask: () => Promise<Answer | { readonly why: string }>,
+): Promise<Answer> {
+  const deadline = performance.now() + AGAIN_FOR;
+  for (;;) {
+    const answer = await ask();
+    if ('events' in answer) return answer;
+    if (performance.now() >= deadline) throw new StoreUnavailableError(`the log can't be read: ${answer.why}`);
+    await delay(AGAIN_AFTER);
+  }
+}
+
+/** Reads from streams; once more those whose reading failed at once. */
 async function patiently(
   ranges: readonly Range[],
   read: (ranges: readonly Range[]) => Promise<readonly Read[]>,

@@ -20,17 +20,12 @@ export async function checkServer(connection: Connection, url: string): Promise<
   const deadline = performance.now() + READY_WITHIN;
   let why = 'no answer';
   do {
-    const found = await connection
-      .check()
-      .catch((error: unknown) => ({ why: error instanceof Error ? error.message : String(error) }));
+    const found = await connection.check().catch(whyOf);
     if (!('why' in found)) {
       if (!found.takesBatches || isOlder(found.version)) throw tooOld(found.version);
-      const readable = await connection.readAll({ at: undefined, direction: 'backward', count: 1 }).then(
-        () => undefined,
-        (error: unknown) => (error as Error).message,
-      );
-      if (readable === undefined) return;
-      why = readable;
+      const read = await connection.readAll({ at: undefined, direction: 'backward', count: 1 }).catch(whyOf);
+      if (!('why' in read)) return;
+      ({ why } = read);
     } else {
       ({ why } = found);
       if ('hopeless' in found) break;
@@ -40,6 +35,8 @@ export async function checkServer(connection: Connection, url: string): Promise<
   } while (performance.now() < deadline);
   throw new StoreUnavailableError(`The EVENTSTORE_URL (${withoutPassword(url)}) can't be used: ${hint(why)}`);
 }
+
+const whyOf = (error: unknown) => ({ why: error instanceof Error ? error.message : String(error) });
 
 function tooOld(version: string): StoreUnavailableError {
   const asked = OLDEST.join('.');

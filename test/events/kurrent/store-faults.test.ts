@@ -132,6 +132,31 @@ describe('a server that is away', () => {
   });
 });
 
+describe('the whole log', () => {
+  const reads = { operations: ['read', 'subscribe'], times: 1 } as const;
+
+  it.each<[what: string, fault: () => void]>([
+    ['whose connection breaks', () => server().faults.drop(reads)],
+    ['of a server that is starting', () => server().faults.notReady(reads)],
+    ['of a server that has too much to do', () => server().faults.busy(reads)],
+  ])('%s is read all the same', async (_, fault) => {
+    const stream = newStream();
+    const start = await store().lastPosition();
+    const events = await written(store(), batchOf(stream, plain(2)));
+    fault();
+    const read = await store().readAll({ after: start, limit: 10 });
+    expect(read.map(({ id }) => id)).toEqual(events.map(({ id }) => id));
+    fault();
+    expect(await store().lastPosition()).toBe(lastOf(read).position);
+  });
+
+  it('is read more often than one connection lets searches be ended', async () => {
+    const start = await store().lastPosition();
+    // nghttp2, which the double stands on, ends a connection after a thousand, and 33 a second.
+    for (let searches = 0; searches < 1_200; searches += 1) expect(await store().readAll({ after: start, limit: 1 })).toEqual([]);
+  });
+});
+
 describe('a conflict', () => {
   it('brings what readers see only a moment later', async () => {
     const stream = newStream();
