@@ -161,20 +161,35 @@ async function finish(parts: Parts, batch: Batch, outcome: Outcome, contended: b
 }
 
 /** What the caller didn't know; nothing, where that can't be read now. */
-async function learn({ reader, facts }: Parts, batch: Batch, head: number): Promise<Pick<Refused, 'missing' | 'claimed'>> {
+async function learn(parts: Parts, batch: Batch, head: number): Promise<Pick<Refused, 'missing' | 'claimed'>> {
+  const { reader, facts } = parts;
   const { stream, expectedRevision, events, unclaimed } = batch;
+  const claims = [...events.flatMap((event) => event.claims), ...unclaimed];
   try {
-    const read = (limit = MISSING_LIMIT) => reader.readStream(stream, { from: expectedRevision + 1, limit });
-    // The server refuses an append for the sake of an event that its readers don't see yet.
-    for (let look = 0; head > expectedRevision && look < LOOKS && (await read(1)).length === 0; look += 1)
-      await delay(LOOK_AFTER);
+    if (head > expectedRevision) {
+      const missing = await readMissing(parts, batch, head);
+      // Up to the expected revision none of them stands: that was looked for before.
+      return { missing, claimed: facts.heldBy(missing, { stream, after: expectedRevision, claims }) };
+    }
     // In this order: a claim that is found late stands in an event that is missing, never the other way round.
-    const claimed = await facts.findClaims(stream, [...events.flatMap(({ claims }) => claims), ...unclaimed]);
-    const missing = await read();
+    const claimed = await facts.findClaims(stream, claims);
+    const missing = await reader.readStream(stream, { from: expectedRevision + 1, limit: MISSING_LIMIT });
     return { missing, claimed };
   } catch {
     return { missing: [], claimed: new Map() };
   }
+}
+
+/** What stands behind a batch's expected revision, up to where the head was: one that runs on is not chased. */
+async function readMissing({ reader }: Parts, { stream, expectedRevision }: Batch, head: number) {
+  const limit = Math.min(head - expectedRevision, MISSING_LIMIT);
+  for (let look = 0; look < LOOKS; look += 1) {
+    const missing = await reader.readStream(stream, { from: expectedRevision + 1, limit });
+    if (missing.length > 0) return missing;
+    // The server refuses an append for the sake of an event that its readers don't see yet.
+    await delay(LOOK_AFTER);
+  }
+  return [];
 }
 
 function isOurs({ events }: Batch, missing: readonly StoredEvent[]): boolean {

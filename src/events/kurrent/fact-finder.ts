@@ -84,6 +84,20 @@ export class FactFinder {
     this.#parts.writer.offer(span);
   }
 
+  /** Those events that hold one of some claims, of all that stands in a stream right behind a revision. Notes them all. */
+  heldBy(
+    events: readonly StoredEvent[],
+    { stream, after, claims }: { readonly stream: string; readonly after: number; readonly claims: readonly string[] },
+  ): ReadonlyMap<string, StoredEvent> {
+    const held = this.#keep({ stream, from: after + 1, direction: 'forward', count: events.length }, events).claims;
+    const found = new Map<string, StoredEvent>();
+    for (const claim of claims) {
+      const revision = held.get(claim);
+      if (revision !== undefined) found.set(claim, present(events[revision - after - 1], stream, revision));
+    }
+    return found;
+  }
+
   /** The events that hold claims, as far as the stream goes now. */
   async findClaims(stream: string, claims: readonly string[]): Promise<ReadonlyMap<string, StoredEvent>> {
     if (claims.length === 0) return new Map();
