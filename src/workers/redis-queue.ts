@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createRedisBackend, Queue, Worker } from 'bullmq';
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Logger } from 'pino';
-import { type Handle, type Job, QUEUE_NAME, resting, signalsOf } from './jobs.ts';
+import { type Handle, type Job, QUEUE_NAME, resting, signalsOf, WORKER_RESTS } from './jobs.ts';
 import { createTroubleLog, errorWithoutArguments, warnOfSettings } from './redis-trouble.ts';
 import { within } from './within.ts';
 
@@ -110,7 +110,7 @@ export function openRedisWorker(
     underWay.add(one);
     await one.finally(() => underWay.delete(one));
   };
-  const options = { connection: redis, prefix, concurrency, ...UNASKED };
+  const options = { connection: redis, prefix, concurrency, runRetryDelay: WORKER_RESTS, ...UNASKED };
   const worker = new Worker(QUEUE_NAME, work, options, resting(createRedisBackend));
   worker.on('error', trouble.is);
   worker.on('failed', (_, error) => log.warn({ err: errorWithoutArguments(error) }, 'a projection job failed'));
