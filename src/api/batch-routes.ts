@@ -4,6 +4,7 @@ import { runEach } from './batch/each.ts';
 import { type Item, ITEM_TYPES } from './batch/items.ts';
 import { ApiError } from './errors.ts';
 import { type Routes, typed } from './parts.ts';
+import { keyOf } from './run-command.ts';
 import { errorSchema, idempotencyKeySchema } from './schemas.ts';
 
 const MAX_COMMANDS = 1_000;
@@ -42,7 +43,7 @@ export const batchRoutes: Routes = (parts) => async (app) => {
       schema: {
         tags: ['services'],
         description:
-          'Up to 1,000 commands, each with its own key and answer, those of one account in order. With `atomic` at most 100 of one account under one key: all of them or none.',
+          'Up to 1,000 commands, each with its own key and answer, those of one account in order; one without a key runs under the key of the request and its place, as `key:0`. With `atomic` at most 100 of one account under one key: all of them or none.',
         body: batchBody,
         response: { 200: batchAnswer, '4xx': errorSchema },
       },
@@ -54,7 +55,7 @@ export const batchRoutes: Routes = (parts) => async (app) => {
       const items = (request.supplied as { commands: readonly Item[] }).commands;
       if (request.body.atomic === true) return { results: [...(await runAtomic(parts, { request, reply, caller }, items))] };
       const bytes = Number(request.headers['content-length'] ?? 0);
-      return { results: [...(await runEach(parts, { caller, correlationId: request.id, bytes }, items))] };
+      return { results: [...(await runEach(parts, { caller, correlationId: request.id, bytes }, keyOf(request), items))] };
     },
   );
 };

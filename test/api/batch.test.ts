@@ -96,6 +96,38 @@ describe('POST /internal/credits/batch', () => {
     expect(await balanceOf('again')).toBe(6);
   });
 
+  it.each([
+    ['header', 'night', { 'idempotency-key': 'night' }, {}],
+    ['body', 'evening', {}, { idempotencyKey: 'evening' }],
+  ])('runs commands without a key under the one in the %s: repeated, they are done once', async (where, key, headers, more) => {
+    const userId = `keyed-${where}`;
+    await giveCredits(service.app(), userId, 20);
+    const commands = [
+      { type: 'use', userId, amount: 1 },
+      { type: 'use', userId, amount: 2, idempotencyKey: `own ${where}` },
+      { type: 'use', userId, amount: 1 },
+      { type: 'use', userId, amount: 100 },
+    ];
+    const send = async (some: readonly object[]): Promise<readonly Result[]> => {
+      const { body } = await service.app().post(`${SERVICES}/batch`, { commands: some, ...more }, headers);
+      return (body as { results: readonly Result[] }).results;
+    };
+    const first = await send(commands);
+    expect(first.map(({ status }) => status)).toEqual([200, 200, 200, 402]);
+    expect(first.map(({ idempotencyKey }) => idempotencyKey)).toEqual([`${key}:0`, `own ${where}`, `${key}:2`, `${key}:3`]);
+    const again = await send(commands);
+    expect(again.slice(0, 3)).toEqual(first.slice(0, 3).map((one) => ({ ...one, idempotencyReplayed: true })));
+    expect(await balanceOf(userId)).toBe(16);
+    // Another request: the first command of which only looks the same.
+    expect((await send(commands.slice(0, 1)))[0]).toMatchObject({ status: 409, body: { error: 'idempotency_conflict' } });
+  });
+
+  it('refuses a key that is none, and two that differ', async () => {
+    const body = { commands: [{ type: 'use', userId: 'keys', amount: 1 }], idempotencyKey: 'one' };
+    const answer = await service.app().post(`${SERVICES}/batch`, body, { 'idempotency-key': 'two' });
+    expect(answer).toMatchObject({ status: 400, body: { details: [{ path: 'idempotencyKey' }] } });
+  });
+
   it('takes a thousand commands of many accounts, and no more', async () => {
     const grants = Array.from({ length: 1_000 }, (_, index) => ({
       type: 'grant',
@@ -161,6 +193,11 @@ describe('with atomic', () => {
     const first = await batch(commands, { atomic: true, idempotencyKey: 'm' });
     expect(first.results[0]?.body).toMatchObject({ alreadyGranted: true });
     expect(first.results[1]?.body).toMatchObject({ newBalance: { balance: 9 } });
+    // The grant comes first, when there were ten; and that is what a repeat is told, whatever was spent since.
+    expect(first.results[0]?.body).toMatchObject({ newBalance: 10 });
+    granted(await service.app().post(`${SERVICES}/use`, { userId: 'mixed', amount: 4 }));
+    expect((await batch(commands, { atomic: true, idempotencyKey: 'm' })).results).toEqual(first.results);
+    await giveCredits(service.app(), 'mixed', 4);
     const only = await batch(commands.slice(0, 1), { atomic: true });
     expect(only.results[0]).toMatchObject({ status: 200, body: { alreadyGranted: true, newBalance: 9 } });
   });

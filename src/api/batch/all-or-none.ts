@@ -53,8 +53,8 @@ export async function runAtomic(
   void reply.header('x-ledger-revision', revisionToken([[accountStream(userId), revisionOf(outcome)]]));
   const replayed = outcome.kind === 'accepted' && outcome.replayed;
   if (replayed) void reply.header('idempotency-replayed', 'true');
-  const written = outcome.kind === 'accepted' ? await eventsOfBatch(parts, outcome.event, ready.length) : [];
-  return answers(parts, calling, ready, written, replayed);
+  const log = outcome.kind === 'accepted' ? await eventsOfBatch(parts, outcome.event, ready.length) : undefined;
+  return answers(parts, calling, ready, log, replayed);
 }
 
 /** What one command of the batch changes of an earlier event, another would not know. */
@@ -73,16 +73,20 @@ function nameOf(command: Command): string | undefined {
   return command.type === 'GrantCredits' ? JSON.stringify([command.reason, command.reference]) : undefined;
 }
 
-/** The events that a batch wrote, in order, by its last one. */
-async function eventsOfBatch({ store }: ApiParts, last: Recorded<AccountEvent>, commands: number) {
-  const limit = commands * EVENTS_OF_ONE;
+/** What a batch wrote, in order, and the event of the account before it. */
+type Written = { readonly events: readonly Recorded<AccountEvent>[]; readonly before: Recorded<AccountEvent> | undefined };
+
+/** The events that a batch wrote, by its last one. */
+async function eventsOfBatch({ store }: ApiParts, last: Recorded<AccountEvent>, commands: number): Promise<Written> {
+  const limit = commands * EVENTS_OF_ONE + 1;
   const stored = await reading(() => store.readStream(last.stream, { from: last.revision, direction: 'backward', limit }));
   const events: Recorded<AccountEvent>[] = [];
   for (const event of stored.map(readEvent)) {
-    if (event.metadata.commandId !== last.metadata.commandId || !isAccountEvent(event)) break;
+    if (!isAccountEvent(event)) break;
+    if (event.metadata.commandId !== last.metadata.commandId) return { events, before: event };
     events.unshift(event);
   }
-  return events;
+  return { events, before: undefined };
 }
 
 /** Each command's own answer: from the event it wrote, or where it had nothing to write, from what had done so before. */
@@ -90,21 +94,30 @@ async function answers(
   parts: ApiParts,
   calling: { readonly caller: Caller; readonly correlationId: string },
   ready: readonly Ready[],
-  written: readonly Recorded<AccountEvent>[],
+  log: Written | undefined,
   replayed: boolean,
 ): Promise<readonly Result[]> {
-  const left = [...written];
+  const left = [...(log?.events ?? [])];
+  let last = log?.before;
   const results: Result[] = [];
   for (const { userId, command, answer } of ready) {
-    if (left[0]?.type === 'AccountOpened') left.shift();
+    if (left[0]?.type === 'AccountOpened') last = left.shift();
     const event = left[0];
     const isOwn = event !== undefined && isWrittenBy(event, command as Command);
-    if (isOwn) left.shift();
-    const outcome = isOwn ? ({ kind: 'accepted', event, replayed } as const) : await before(parts, calling, userId, command);
+    if (isOwn) last = left.shift();
+    const outcome = isOwn
+      ? ({ kind: 'accepted', event, replayed } as const)
+      : asAfter(await before(parts, calling, userId, command), last);
     const revision = revisionToken([[accountStream(userId), revisionOf(outcome)]]);
     results.push({ status: 200, body: await answer(parts, userId, outcome), revision });
   }
   return results;
+}
+
+/** What changed nothing, told of the moment behind an event: a repeat is told the same, whatever was done since. */
+function asAfter(outcome: Answered, last: Recorded<AccountEvent> | undefined): Answered {
+  if (outcome.kind !== 'unchanged' || outcome.state.status === 'unopened' || last === undefined) return outcome;
+  return { ...outcome, state: { ...outcome.state, balances: last.data.after }, revision: last.revision };
 }
 
 /** What had been done before, and is only said again: writes nothing. */

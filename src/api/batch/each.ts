@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { accountStream } from '../../events/account-events.ts';
+import { canonicalJson, sha256Base64 } from '../../events/canonical.ts';
 import type { Caller } from '../access.ts';
 import type { AnswerBody } from '../actions/action.ts';
 import { errorAnswer, errorOfRejection } from '../errors.ts';
@@ -21,9 +22,18 @@ export type Result = {
 
 type Calling = { readonly caller: Caller; readonly correlationId: string; readonly bytes: number };
 
-/** Runs commands each by itself, those of one account in their order. Never rejects: each has its own answer. */
-export async function runEach(parts: ApiParts, calling: Calling, items: readonly Item[]): Promise<readonly Result[]> {
-  const keyed = items.map((item) => ({ item, key: keyOfItem(item) }));
+/**
+ * Runs commands each by itself, those of one account in their order. What names no key runs under the request's and its
+ * place, so that a repeated request is done once. Never rejects: each has its own answer.
+ */
+export async function runEach(
+  parts: ApiParts,
+  calling: Calling,
+  ofRequest: Key,
+  items: readonly Item[],
+): Promise<readonly Result[]> {
+  const request = ofRequest.isOwn ? undefined : { key: ofRequest.value, digest: sha256Base64(canonicalJson(ofRequest.rest)) };
+  const keyed = items.map((item, index) => ({ item, key: keyOfItem(item, index, request) }));
   const prepared = await Promise.all(
     keyed.map(({ item, key }, index) =>
       prepareItem(parts, calling.caller, item, `commands.${index}`, [key.value])
@@ -42,9 +52,13 @@ export async function runEach(parts: ApiParts, calling: Calling, items: readonly
   );
 }
 
-function keyOfItem(item: Item): Key {
+function keyOfItem(item: Item, index: number, request: { readonly key: string; readonly digest: string } | undefined): Key {
+  const command = restOf(item);
   const given = idempotencyKeySchema.safeParse(item['idempotencyKey']).data;
-  return { value: given ?? randomUUID(), rest: restOf(item), isOwn: given === undefined };
+  if (given !== undefined) return { value: given, rest: command, isOwn: false };
+  if (request === undefined) return { value: randomUUID(), rest: command, isOwn: true };
+  // The same key with another request is a mix-up, and not only where this command is another.
+  return { value: `${request.key}:${index}`, rest: { command, request: request.digest }, isOwn: false };
 }
 
 async function runOne(parts: ApiParts, calling: Calling, ready: Ready, key: Key): Promise<Result> {
