@@ -249,8 +249,8 @@ function addShop(routes: App, { db }: ApiParts): void {
 
 /** The catalogue, at least as new as the request asks for. Throws 409 where nothing that new is written, and 503. */
 async function catalogueFor({ catalogue }: ApiParts, request: FastifyRequest): Promise<Catalogue> {
-  for (const [stream, revision] of minRevisionOf(request, CATALOGUE_STREAM)) {
-    if (stream !== CATALOGUE_STREAM || revision <= catalogue.revision) continue;
+  for (const [, revision] of minRevisionOf(request, CATALOGUE_STREAM)) {
+    if (revision <= catalogue.revision) continue;
     await catalogue.refresh();
     if (revision > catalogue.revision) throw notYetVisible();
   }

@@ -20,14 +20,17 @@ export function revisionToken(revisions: Revisions): string {
   return Buffer.from(JSON.stringify(revisions)).toString('base64url');
 }
 
-/** What a read has to have seen, from `X-Min-Revision` or `minRevision`: a token, or on an account's routes a number. */
+/**
+ * What a read of a stream has to have seen, from `X-Min-Revision` or `minRevision`: a token, or the stream's revision as a
+ * number, -1 where it had none. What a token names beside that stream is nothing to this read, nor to its caller.
+ */
 export function minRevisionOf(request: FastifyRequest, stream: string): Revisions {
   const given = request.headers['x-min-revision'] ?? (request.query as { minRevision?: unknown }).minRevision;
   if (given === undefined) return [];
-  if (typeof given === 'string' && /^\d{1,15}$/.test(given)) return [[stream, Number(given)]];
+  if (typeof given === 'string' && /^(?:\d{1,15}|-1)$/.test(given)) return [[stream, Number(given)]];
   const parsed = revisionsSchema.safeParse(typeof given === 'string' ? decode(given) : undefined);
   if (!parsed.success) throw invalid([{ path: 'minRevision', message: 'must be a revision, or a token from X-Ledger-Revision' }]);
-  return parsed.data;
+  return parsed.data.filter(([name]) => name === stream);
 }
 
 function decode(token: string): unknown {
