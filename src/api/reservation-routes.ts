@@ -5,9 +5,8 @@ import { findReservation, type Reservation } from '../projections/reservations.t
 import { runAction } from './actions/action.ts';
 import { reserve, reserveAnswer } from './actions/reserve.ts';
 import { commit, commitAnswer, holdOf, noReservation, release, releaseAnswer, reservationIdSchema } from './actions/settle.ts';
-import { ApiError } from './errors.ts';
 import { type ApiParts, reading, type Routes, typed } from './parts.ts';
-import { waitUntilVisible } from './revisions.ts';
+import { minRevisionOf, waitUntilVisible } from './revisions.ts';
 import { creditsSchema, errorSchema } from './schemas.ts';
 
 const reservationSchema = z.object({
@@ -17,6 +16,9 @@ const reservationSchema = z.object({
   amount: creditsSchema,
   creditsUsed: creditsSchema,
   released: creditsSchema,
+  uncovered: creditsSchema
+    .optional()
+    .meta({ description: 'What was asked for beside the amount and not covered; once it is consumed, what was used of that' }),
   appId: z.string(),
   reason: z.string().nullable(),
   description: z.string().nullable(),
@@ -64,27 +66,30 @@ function addLookUp(routes: App, parts: ApiParts): void {
       schema: {
         tags: ['services'],
         params: z.object({ id: reservationIdSchema }),
+        querystring: z.object({ minRevision: z.string().optional() }),
         response: { 200: reservationSchema, '4xx': errorSchema },
       },
     },
     async (request) => {
       const { userId, revision } = holdOf(request.params.id);
-      return reading(async () => reservationAnswer(parts, request.params.id, await findHold(parts, userId, revision)));
+      const seen = minRevisionOf(request, accountStream(userId));
+      return reading(async () => {
+        await waitUntilVisible(parts.db, seen);
+        return reservationAnswer(parts, request.params.id, await findHold(parts, userId, revision));
+      });
     },
   );
 }
 
 /** A hold that was just made may not be applied yet: its id says how far the read side has to be. */
-async function findHold({ db }: ApiParts, userId: string, revision: number): Promise<Reservation> {
+async function findHold({ db, store }: ApiParts, userId: string, revision: number): Promise<Reservation> {
   const found = await findReservation(db, userId, revision);
   if (found !== undefined) return found;
-  try {
-    await waitUntilVisible(db, [[accountStream(userId), revision]]);
-  } catch (error) {
-    // Nobody can tell a hold that is late from one that never was.
-    if (error instanceof ApiError) throw noReservation();
-    throw error;
-  }
+  const stream = accountStream(userId);
+  // The log tells a hold that is late from one that never was.
+  const [event] = await store.readStream(stream, { from: revision, limit: 1 });
+  if (event?.type !== 'CreditsReserved') throw noReservation();
+  await waitUntilVisible(db, [[stream, revision]]);
   const late = await findReservation(db, userId, revision);
   if (late === undefined) throw noReservation();
   return late;
@@ -100,6 +105,7 @@ async function reservationAnswer({ personal, clock }: ApiParts, reservationId: s
     amount: creditsFromMicro(found.amount),
     creditsUsed: creditsFromMicro(found.taken),
     released: creditsFromMicro(isOver ? found.amount : found.released),
+    ...(found.uncovered > 0 && { uncovered: creditsFromMicro(found.uncovered) }),
     appId: found.appId ?? found.app,
     reason: said?.reason ?? null,
     description: said?.description ?? null,

@@ -90,13 +90,8 @@ describe('POST /internal/credits/refund-reservation', () => {
 });
 
 describe('GET /internal/credits/reservations/:id', () => {
-  // A hold that was just made is waited for, a bounded time: on a busy machine, more than once.
-  const state = async (id: string): Promise<Answer> => {
-    const look = () => service.app().get(`${SERVICES}/reservations/${encodeURIComponent(id)}`);
-    let answer = await look();
-    for (let count = 1; count < 15 && answer.status === 404; count += 1) answer = await look();
-    return answer;
-  };
+  const state = (id: string, headers = {}): Promise<Answer> =>
+    readOwn(service.app(), `${SERVICES}/reservations/${encodeURIComponent(id)}`, headers);
 
   it('shows a hold at once, with the words that were said', async () => {
     await giveCredits(service.app(), 'state-held', 100);
@@ -116,6 +111,16 @@ describe('GET /internal/credits/reservations/:id', () => {
       expiresAt: TIME,
       settledAt: null,
     });
+  });
+
+  it('shows what a commit took to whoever asks for its revision', async () => {
+    await giveCredits(service.app(), 'state-own', 100);
+    for (let round = 1; round <= 5; round += 1) {
+      const id = await holdCredits(service.app(), 'state-own', 3);
+      const committed = granted(await service.app().post(`${SERVICES}/commit`, { reservationId: id, amount: 2 }));
+      const { body } = await state(id, { 'x-min-revision': tokenOf(committed) });
+      expect(body).toMatchObject({ status: 'consumed', creditsUsed: 2 });
+    }
   });
 
   it('shows what a commit took, as soon as the read models know', async () => {

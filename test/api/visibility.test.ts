@@ -81,6 +81,21 @@ describe('where no workers run', () => {
     }
   });
 
+  it('is 409 for a hold that was made, and 404 for one that never was', async () => {
+    const app = service.app();
+    const token = tokenOf(await giveCredits(app, 'late-hold', 10));
+    const id = await holdCredits(app, 'late-hold', 5);
+    const never = id.replace('rsv_2', 'rsv_9');
+    const notHeld = id.replace('rsv_2', 'rsv_1');
+    expect(await app.get(`${SERVICES}/reservations/${id}`)).toMatchObject({ status: 409, body: { error: 'not_yet_visible' } });
+    expect(await app.get(`${SERVICES}/reservations/${id}`, { 'x-min-revision': token })).toMatchObject({ status: 409 });
+    for (const other of [never, notHeld])
+      expect(await app.get(`${SERVICES}/reservations/${other}`)).toMatchObject({
+        status: 404,
+        body: { error: 'reservation_not_found' },
+      });
+  });
+
   it('answers commands all the same, from the log', async () => {
     const app = service.app();
     await giveCredits(app, 'commands-user', 10);
@@ -96,12 +111,34 @@ describe('where no workers run', () => {
   });
 });
 
+describe('what a token says of other streams', () => {
+  it('is told to nobody: it is not looked at', async () => {
+    await giveCredits(service.app(), 'victim', 1);
+    const forged = Buffer.from(JSON.stringify([['account-victim', 1]])).toString('base64url');
+    const stranger = await service.user('stranger');
+    for (const answer of [
+      await service.anonymous.get(`/api/v1/credits/packages?minRevision=${forged}`),
+      await stranger.get(`/api/v1/credits/balance?minRevision=${forged}`),
+      await stranger.get('/api/v1/credits/transactions', { 'x-min-revision': forged }),
+      await stranger.get('/api/v1/credits/usage', { 'x-min-revision': forged }),
+      await stranger.get('/api/v1/credits/explain', { 'x-min-revision': forged }),
+    ])
+      expect(answer.status).toBe(200);
+  });
+});
+
+it('takes the revision of an account that nobody knows as it was answered', async () => {
+  const { body } = await service.app().get(`${SERVICES}/balance/not-known`);
+  const { revision } = body as { revision: number };
+  expect((await service.app().get(`${SERVICES}/balance/not-known?minRevision=${revision}`)).body).toEqual(body);
+});
+
 describe('what is no revision', () => {
   const tokenFrom = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
   it.each([
     ['a word', 'soon'],
-    ['a negative number', '-1'],
+    ['a negative number', '-2'],
     ['a fraction', '1.5'],
     ['a number too long', '1'.repeat(16)],
     ['a token of something else', tokenFrom({ stream: 'account-u', revision: 1 })],
