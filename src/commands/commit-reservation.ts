@@ -18,6 +18,8 @@ export type CommitReservation = {
   readonly onExpired: 'available' | 'refuse';
   /** An app that is only observed is never refused: what isn't covered is recorded, and nobody pays it. */
   readonly observed?: boolean;
+  /** The same for holds with these labels, where the label says for which app the hold was made. */
+  readonly observedLabels?: readonly string[];
   readonly personal: string | null;
 };
 
@@ -65,6 +67,10 @@ function inAll({ amount, uncovered = ZERO }: Pick<Held, 'amount' | 'uncovered'>)
   return plus(amount, uncovered);
 }
 
+function isObserved({ observed = false, observedLabels }: CommitReservation, { appId }: Held): boolean {
+  return appId === null || observedLabels === undefined ? observed : observedLabels.includes(appId);
+}
+
 function capture(command: CommitReservation, account: Account, hold: Held, { now }: Context): Decision<AccountEvent> {
   if (account.status === 'unopened') return reject({ code: 'reservation_not_found' });
   const asked = command.amount ?? inAll(hold);
@@ -73,7 +79,7 @@ function capture(command: CommitReservation, account: Account, hold: Held, { now
   const { available, spent } = account.balances;
   const short = excess > available ? minus(excess, available) : ZERO;
   // What wasn't covered when it was held need not be covered now.
-  if (short > (command.observed === true ? short : (hold.uncovered ?? ZERO))) {
+  if (short > (isObserved(command, hold) ? short : (hold.uncovered ?? ZERO))) {
     return reject({
       code: 'insufficient_credits',
       required: asked,

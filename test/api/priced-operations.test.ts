@@ -178,6 +178,18 @@ describe('an app that is only observed', () => {
     expect(uncovered).toEqual([0, 0, credits(6), credits(3), credits(3), credits(5)]);
   });
 
+  it('is never refused when it settles what the key of old held in its name', async () => {
+    await giveCredits(service.app(), 'of-old', 5);
+    const hold = async (appId: string) =>
+      textOf(granted(await service.app().post(`${SERVICES}/reserve`, { userId: 'of-old', amount: 2, appId })), 'reservationId');
+    const [watched, other] = [await hold('watched'), await hold('other')];
+    const commit = (reservationId: string) => service.app().post(`${SERVICES}/commit`, { reservationId, amount: 8 });
+    expect(await commit(other)).toMatchObject({ status: 402, body: { requiredCredits: 8, availableCredits: 3 } });
+    expect(granted(await commit(watched)).body).toMatchObject({ creditsUsed: 3, balance: 0 });
+    const [last] = await service.context.store.readStream('account-of-old', { direction: 'backward', limit: 1 });
+    expect(JSON.parse(last?.data ?? '')).toMatchObject({ amount: credits(3), uncovered: credits(5) });
+  });
+
   it('is no way for a user: a label makes nobody observed', async () => {
     await giveCredits(service.app(), 'poor', 1);
     const user = await service.user('poor');

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { modeOf, priceOf } from '../../commands/catalogue.ts';
+import { type Catalogue, modeOf, priceOf } from '../../commands/catalogue.ts';
 import type { Asked } from '../../commands/price.ts';
 import type { Micro } from '../../events/amounts.ts';
 import { appOf } from '../../events/metadata.ts';
@@ -61,16 +61,29 @@ export function chargeFrom({ catalogue }: ApiParts, caller: Caller, body: Charge
   };
 }
 
+/** Of which holds a caller's commit is only observed: as it was when they were made. */
+export function observedHolds(
+  catalogue: Catalogue,
+  caller: Caller,
+): { readonly observed: boolean; readonly observedLabels?: readonly string[] } {
+  const observed = isObserved(catalogue, caller, appOf(caller.actor));
+  if (!isOfOld(caller)) return { observed };
+  return { observed, observedLabels: catalogue.modes.filter(({ mode }) => mode === 'observe').map(({ app }) => app) };
+}
+
 /** No label makes a user's use a thing that is only observed. */
-function isObserved(catalogue: ReturnType<ApiParts['catalogue']['current']>, caller: Caller, app: string): boolean {
+function isObserved(catalogue: Catalogue, caller: Caller, app: string): boolean {
   return caller.role === null && modeOf(catalogue, app) === 'observe';
 }
 
-function pricingApp({ actor }: Caller, label: string | undefined): string {
-  const app = appOf(actor);
-  // The key of old may name any app; a key with an app of its own may not take another's by a label.
-  const isOfOld = actor.kind === 'service' && actor.key === LEGACY_KEY_NAME && app === NO_APP;
-  return isOfOld || actor.kind === 'user' ? (label ?? app) : app;
+function pricingApp(caller: Caller, label: string | undefined): string {
+  const app = appOf(caller.actor);
+  return isOfOld(caller) || caller.actor.kind === 'user' ? (label ?? app) : app;
+}
+
+/** The key of old may name any app by a label; a key with an app of its own may not take another's. */
+function isOfOld({ actor }: Caller): boolean {
+  return actor.kind === 'service' && actor.key === LEGACY_KEY_NAME && appOf(actor) === NO_APP;
 }
 
 function isObject(value: unknown): boolean {

@@ -1,15 +1,14 @@
 import { z } from 'zod';
-import { modeOf } from '../../commands/catalogue.ts';
 import { accountStream, userOfStream } from '../../events/account-events.ts';
 import { creditsFromMicro } from '../../events/amounts.ts';
 import { sumOfLots } from '../../events/lot-changes.ts';
-import { appOf } from '../../events/metadata.ts';
 import { parseWireId, wireId } from '../../events/wire-ids.ts';
 import { ApiError } from '../errors.ts';
 import { type ApiParts, reading } from '../parts.ts';
 import type { Answered } from '../run-command.ts';
 import { amountSchema, callerMetadataSchema, creditsSchema, idempotencyKeySchema, textSchema, userIdSchema } from '../schemas.ts';
 import type { Action } from './action.ts';
+import { observedHolds } from './pricing.ts';
 
 /** The longest id of a user, written in base64url, and what stands around it. */
 export const reservationIdSchema = textSchema(600, 1);
@@ -53,7 +52,7 @@ export const commit = {
         reservation: revision,
         amount: body.amount ?? null,
         onExpired: body.onExpired ?? 'available',
-        observed: modeOf(catalogue.latest(), appOf(caller.actor)) === 'observe',
+        ...observedHolds(catalogue.latest(), caller),
         personal: await reading(() => personal.seal(userId, accountStream(userId), said)),
       },
     };
