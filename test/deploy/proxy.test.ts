@@ -69,9 +69,10 @@ it('listens where the compose file publishes it, above the ports of root', () =>
 });
 
 it('takes a body that the API takes, keeps it in memory, and says what the API says of a larger one', () => {
-  const limit = /BODY_LIMIT = (\d+) \* 1024;/.exec(readFileSync(join(ROOT, 'src', 'api', 'app.ts'), 'utf8'))?.[1];
-  expect(all('client_max_body_size').map(({ args }) => args)).toEqual([[`${limit}k`]]);
-  expect(all('client_body_buffer_size').map(({ args }) => args)).toEqual([[`${limit}k`]]);
+  const routes = readFileSync(join(ROOT, 'src', 'api', 'batch-routes.ts'), 'utf8');
+  const limit = /BODY_LIMIT = (\d+) \* 1024 \* 1024;/.exec(routes)?.[1];
+  expect(all('client_max_body_size').map(({ args }) => args)).toEqual([[`${limit}m`]]);
+  expect(all('client_body_buffer_size').map(({ args }) => args)).toEqual([[`${limit}m`]]);
   expect(all('proxy_max_temp_file_size').map(({ args }) => args)).toEqual([['0']]);
   expect(answerOf('@too_large')).toMatchObject({ status: 413, body: { statusCode: 413, error: 'payload_too_large' } });
 });
