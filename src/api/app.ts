@@ -8,6 +8,7 @@ import { balanceRoutes } from './balance-routes.ts';
 import { batchRoutes } from './batch-routes.ts';
 import { registerBrowserRules } from './browsers.ts';
 import { catalogueRoutes } from './catalogue-routes.ts';
+import { refuseConnection } from './client-errors.ts';
 import { ApiError, invalid, replyWithError } from './errors.ts';
 import { explainRoutes } from './explain-routes.ts';
 import { grantRoutes } from './grant-routes.ts';
@@ -76,6 +77,7 @@ export async function buildApp(parts: ApiParts, options: AppOptions): Promise<Fa
     return503OnClosing: false,
     routerOptions: { maxParamLength: 1_024 },
     frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply),
+    clientErrorHandler: refuseConnection,
   });
   app.setValidatorCompiler(validatorCompiler);
   // Answers are made to their schemas by the type checker; checking them again would be work on the hot path.
@@ -91,6 +93,10 @@ export async function buildApp(parts: ApiParts, options: AppOptions): Promise<Fa
   // Hooks of every request say when they are done rather than promise it: a promise each would show in the profile.
   app.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-correlation-id', request.id);
+    // Clients that name a type with every request name it where there is nothing to read, too.
+    const { method, headers } = request;
+    if (method === 'DELETE' && (headers['content-length'] ?? '0') === '0' && headers['transfer-encoding'] === undefined)
+      delete headers['content-type'];
     done();
   });
   registerStopping(app, parts.isStopping);

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Answer, giveCredits, holdCredits } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -175,6 +176,41 @@ describe('400 validation_failed', () => {
     expect(long.status).toBeLessThan(500);
     expect(long.body).toMatchObject({ statusCode: long.status, error: expect.any(String), requestId: expect.any(String) });
   });
+});
+
+describe('what can’t be read as a request', () => {
+  const sendRaw = async (text: string): Promise<{ head: string; body: unknown }> => {
+    const { hostname, port } = new URL(service.url);
+    const socket = connect(Number(port), hostname);
+    socket.write(text);
+    const chunks = await socket.toArray();
+    const [head = '', body = ''] = Buffer.concat(chunks as Buffer[])
+      .toString()
+      .split('\r\n\r\n');
+    return { head, body: JSON.parse(body) };
+  };
+
+  it.each([
+    [431, 'headers_too_large', `GET /health HTTP/1.1\r\nHost: h\r\nX-Min-Revision: ${'r'.repeat(20_000)}\r\n\r\n`],
+    [431, 'headers_too_large', `GET /health?minRevision=${'r'.repeat(20_000)} HTTP/1.1\r\nHost: h\r\n\r\n`],
+    [400, 'bad_request', 'Tell me of it\r\n\r\n'],
+  ])('is a %i, %s, as every error is told', async (statusCode, error, text) => {
+    const { head, body } = await sendRaw(text);
+    expect(head).toMatch(new RegExp(`^HTTP/1.1 ${statusCode} `));
+    expect(head).toMatch(/content-type: application\/json/i);
+    expect(body).toEqual({ statusCode, error, message: expect.any(String), requestId: expect.any(String) });
+  });
+});
+
+it('takes a DELETE without a body, whatever type its client names', async () => {
+  const paths = ['one', 'two'].map((operation) => `/api/v1/catalogue/operations/bare/${operation}`);
+  for (const path of paths) expect((await service.app().send('PUT', path, '{"cost":1}', JSON_TYPE)).status).toBe(200);
+  for (const path of paths) {
+    expectError(await service.app().send('DELETE', path, '{', JSON_TYPE), 400, 'malformed_json');
+    // Without a length, and with one of 0.
+    const body = path === paths[0] ? undefined : '';
+    expect((await service.app().send('DELETE', path, body, JSON_TYPE)).status).toBe(200);
+  }
 });
 
 describe('400 malformed_json', () => {
