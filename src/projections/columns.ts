@@ -18,6 +18,11 @@ export function microOf(column: string): Micro {
   return micro(Number(column));
 }
 
+/** A sum of amounts from a column: what nothing bounds is told as the largest that is a number, 9,007,199,254 credits. */
+export function sumOf(column: string): Micro {
+  return micro(Math.min(Number(column), Number.MAX_SAFE_INTEGER));
+}
+
 const ARRAYS = {
   text: { of: textArray, type: sql.raw('text[]') },
   bigint: { of: int8Array, type: sql.raw('bigint[]') },

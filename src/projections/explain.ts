@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { type Micro } from '../events/amounts.ts';
 import { type Balance, findBalance } from './balances.ts';
-import { microOf } from './columns.ts';
+import { microOf, sumOf } from './columns.ts';
 import type { ReadDatabase } from './database.ts';
 import { listOpenHolds, type Reservation } from './reservations.ts';
 
@@ -110,8 +110,8 @@ function lotOf(row: Awaited<ReturnType<typeof readLots>>[number], paidFor: Reado
     held: microOf(row.held),
     frozen: row.frozen,
     revoked: microOf(row.revoked),
-    used: microOf(row.used),
-    givenBack: microOf(row.given_back),
+    used: sumOf(row.used),
+    givenBack: sumOf(row.given_back),
     uses: Number(row.uses),
     paidFor: paidFor.get(revision) ?? [],
     createdAt: row.created_at,
@@ -155,7 +155,7 @@ async function readPaidFor(
     group by 1, 2, 3
     order by used desc, app, operation`.execute(db);
   for (const { lot, app, operation, uses, used, given_back: givenBack } of rows) {
-    const one = { app, operation, uses: Number(uses), used: microOf(used), givenBack: microOf(givenBack) };
+    const one = { app, operation, uses: Number(uses), used: sumOf(used), givenBack: sumOf(givenBack) };
     found.set(Number(lot), [...(found.get(Number(lot)) ?? []), one]);
   }
   return found;

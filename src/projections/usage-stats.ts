@@ -1,7 +1,7 @@
 import { sql, type Transaction } from 'kysely';
 import { type Micro, plus, ZERO } from '../events/amounts.ts';
 import { appOf } from '../events/metadata.ts';
-import { type BigintColumn, microOf, rowsOf } from './columns.ts';
+import { type BigintColumn, rowsOf, sumOf } from './columns.ts';
 import type { ReadDatabase, ReadModels } from './database.ts';
 import type { Events, UserEvent } from './events-of.ts';
 
@@ -158,10 +158,10 @@ function namesOf({ day, app, operation }: SummedRow): Pick<UsageGroup, 'day' | '
 function usageOf({ uses, amount, quantity, free_units: freeUnits, uncovered, refunded }: SummedRow): Usage {
   return {
     uses: Number(uses),
-    amount: microOf(amount ?? '0'),
+    amount: sumOf(amount ?? '0'),
     quantity: Number(quantity),
     freeUnits: Number(freeUnits),
-    uncovered: microOf(uncovered ?? '0'),
-    refunded: microOf(refunded ?? '0'),
+    uncovered: sumOf(uncovered ?? '0'),
+    refunded: sumOf(refunded ?? '0'),
   };
 }

@@ -94,6 +94,18 @@ describe.each([
   });
 });
 
+it('shows sums that nothing bounds as the largest that is a number', async () => {
+  const watched = service.app('watched');
+  await watched.send('PUT', '/api/v1/catalogue/apps/watched/mode', '{"mode":"observe"}', { 'content-type': 'application/json' });
+  let last = '';
+  for (let count = 0; count < 10; count += 1) {
+    last = tokenOf(granted(await watched.post(`${SERVICES}/use`, { userId: 'usage-wild', amount: 1_000_000_000 })));
+  }
+  const { status, body } = await readOwn(service.app(), `${SERVICES}/usage/usage-wild`, { 'x-min-revision': last });
+  expect(status).toBe(200);
+  expect(body).toMatchObject({ total: { uses: 10, creditsUsed: 0, uncovered: expect.closeTo(9_007_199_254.74, 2) } });
+});
+
 it('shows nothing of a user whom nobody knows', async () => {
   const stranger = await service.user('usage-stranger');
   expect((await stranger.get('/api/v1/credits/usage')).body).toMatchObject({
