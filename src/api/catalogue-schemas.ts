@@ -40,6 +40,10 @@ export const packageSchema = z.object({
   stripePriceId: textSchema(255, 1).nullish(),
   sortOrder: z.int().min(-1_000_000).max(1_000_000).default(0),
   metadata: callerMetadataSchema.nullish(),
+  active: z
+    .literal(true, { error: 'must be true: a package is retired by DELETE' })
+    .nullish()
+    .meta({ description: 'What is defined is sold' }),
 });
 
 /** The command that makes a package what was said of it. */

@@ -84,7 +84,7 @@ export function errorOfRejection(rejection: Rejection): ApiError {
     case 'idempotency_conflict':
       return new ApiError(409, rejection.code, 'The idempotency key was used for another request');
     case 'limit_exceeded': {
-      const isAmount = ['balance', 'revocable', 'totalEarned', 'totalSpent'].includes(rejection.limit);
+      const isAmount = ['amount', 'balance', 'revocable', 'totalEarned', 'totalSpent'].includes(rejection.limit);
       const maximum = isAmount ? creditsFromMicro(micro(rejection.maximum)) : rejection.maximum;
       return new ApiError(422, rejection.code, `${rejection.limit} may not exceed ${maximum}`, {
         details: { limit: rejection.limit, maximum },

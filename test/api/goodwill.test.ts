@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Answer, giveCredits, granted } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -48,6 +49,18 @@ async function balance(): Promise<unknown> {
 }
 
 describe('a refund without a transaction', () => {
+  it('is not taken for a grant under the same key, nor the other way round', async () => {
+    const body = { userId, amount: 5, reason: 'sorry', referenceId: randomUUID() };
+    for (const [first, second] of [
+      ['refund', 'grant'],
+      ['grant', 'refund'],
+    ] as const) {
+      const key = { 'idempotency-key': randomUUID() };
+      granted(await post(first, body, key));
+      expect(await post(second, body, key)).toMatchObject({ status: 409, body: { error: 'idempotency_conflict' } });
+    }
+  });
+
   it('is goodwill: marked as a refund in history, and as goodwill in the books', async () => {
     const { status, body } = await goodwill();
     expect(status).toBe(200);

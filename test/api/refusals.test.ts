@@ -144,6 +144,18 @@ describe('422 limit_exceeded', () => {
     });
   });
 
+  it('says in credits how much one charge may be', async () => {
+    granted(
+      await service.app('costly').send('PUT', '/api/v1/catalogue/operations/costly/all', '{"cost":1000}', {
+        'content-type': 'application/json',
+      }),
+    );
+    const many = { userId: 'rich', operation: 'all', quantity: 1_000_000_000 };
+    expectError(await service.app('costly').post(`${SERVICES}/use`, many), 422, 'limit_exceeded', {
+      details: { limit: 'amount', maximum: 1_000_000_000 },
+    });
+  });
+
   it('keeps open lots within 2,000', async () => {
     const grants = Array.from({ length: 2_001 }, (_, index) => ({
       userId: 'many',

@@ -3,6 +3,7 @@ import { balancesOf } from '../../commands/balances.ts';
 import { accountStream } from '../../events/account-events.ts';
 import { creditsFromMicro } from '../../events/amounts.ts';
 import { wireId } from '../../events/wire-ids.ts';
+import { errorOfRejection } from '../errors.ts';
 import { type ApiParts, reading } from '../parts.ts';
 import type { Answered } from '../run-command.ts';
 import { creditsSchema, idempotencyKeySchema, labelSchema, positiveAmountSchema, textSchema, userIdSchema } from '../schemas.ts';
@@ -53,6 +54,8 @@ export const grant = {
   answer(_: ApiParts, __: string, outcome: Answered) {
     const { event } = outcome;
     if (event?.type !== 'CreditsGranted') throw new Error('a grant answers with a grant');
+    // Somebody gave goodwill under this very key: not to be taken for the grant.
+    if (event.data.source === 'goodwill') throw errorOfRejection({ code: 'idempotency_conflict' });
     const given = outcome.kind === 'accepted' ? event.data.after.available : balancesOf(outcome.state).available;
     return {
       ok: true as const,
