@@ -180,6 +180,7 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
         // Before anything was sent there is nothing to find out: refused at once.
         if (!(error instanceof OutcomeUnknownError) && doubtfulSince === undefined) throw error;
         if (!(error instanceof OutcomeUnknownError) && !(error instanceof StoreUnavailableError)) throw error;
+        if (error instanceof OutcomeUnknownError) batch.doubt();
         doubtfulSince ??= Date.now();
         if (Date.now() - doubtfulSince > DOUBT_LASTS)
           throw new StoreUnavailableError('the outcome is not known', { cause: error });

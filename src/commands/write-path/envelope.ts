@@ -23,7 +23,7 @@ export type IdempotencyKey = {
   readonly value: string;
   /** The key within whoever calls; see events/claims.ts. */
   readonly claim: string;
-  /** Whether this process made the key up, since the caller named none: nobody can have used it before. */
+  /** Whether this process made the key up, since the caller named none, and sent it to no store yet: it was never used. */
   readonly isOwn?: boolean;
   /** The command's type and body as supplied, without the key. */
   readonly request: { readonly type: string; readonly body: Json };

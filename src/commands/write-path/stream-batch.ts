@@ -23,6 +23,14 @@ export function pendingOf<State, Command, Event extends LedgerEvent>(
   return { envelope, resolve, reject };
 }
 
+function asSent<State, Command, Event extends LedgerEvent>(
+  pending: Pending<State, Command, Event>,
+): Pending<State, Command, Event> {
+  const { envelope, resolve, reject } = pending;
+  const { key } = envelope;
+  return key?.isOwn === true ? pendingOf({ ...envelope, key: { ...key, isOwn: false } }, resolve, reject) : pending;
+}
+
 /** The commands of a stream that are decided together, and what was decided. */
 export class StreamBatch<State, Command, Event extends LedgerEvent> {
   readonly known = new KnownFacts<Event>();
@@ -61,6 +69,11 @@ export class StreamBatch<State, Command, Event extends LedgerEvent> {
   propose(decided: DecidedBatch<State, Event>): void {
     this.#decided = decided;
     this.#putBack(decided.outcomes.length);
+  }
+
+  /** Notes that what was taken may have been written: keys that were new are so no more, whichever batch decides them next. */
+  doubt(): void {
+    this.#taken = this.#taken.map(asSent);
   }
 
   /** Where one command of several can't be stored, the batch goes on with its first half. */

@@ -150,6 +150,7 @@ async function finish(parts: Parts, batch: Batch, outcome: Outcome, contended: b
       return accepted;
     case 'conflict': {
       const learnt = await learn(parts, batch, outcome.head);
+      if (learnt === undefined) return { failed: new OutcomeUnknownError(`what ${batch.stream} was extended by can't be read`) };
       if (!isOurs(batch, learnt.missing)) return { accepted: false, contended, ...learnt };
       // It was written by an earlier attempt, whose answer was lost.
       parts.facts.wrote(batch);
@@ -160,14 +161,15 @@ async function finish(parts: Parts, batch: Batch, outcome: Outcome, contended: b
   }
 }
 
-/** What the caller didn't know; nothing, where that can't be read now. */
-async function learn(parts: Parts, batch: Batch, head: number): Promise<Pick<Refused, 'missing' | 'claimed'>> {
+/** What the caller didn't know; undefined where that can't be read now, and so not told whether it is the batch itself. */
+async function learn(parts: Parts, batch: Batch, head: number): Promise<Pick<Refused, 'missing' | 'claimed'> | undefined> {
   const { reader, facts } = parts;
   const { stream, expectedRevision, events, unclaimed } = batch;
   const claims = [...events.flatMap((event) => event.claims), ...unclaimed];
   try {
     if (head > expectedRevision) {
       const missing = await readMissing(parts, batch, head);
+      if (missing.length === 0) return undefined;
       // Up to the expected revision none of them stands: that was looked for before.
       return { missing, claimed: facts.heldBy(missing, { stream, after: expectedRevision, claims }) };
     }
@@ -176,7 +178,7 @@ async function learn(parts: Parts, batch: Batch, head: number): Promise<Pick<Ref
     const missing = await reader.readStream(stream, { from: expectedRevision + 1, limit: MISSING_LIMIT });
     return { missing, claimed };
   } catch {
-    return { missing: [], claimed: new Map() };
+    return undefined;
   }
 }
 

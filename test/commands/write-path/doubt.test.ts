@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { AccountCommand } from '../../../src/commands/account-decider.ts';
+import { accountStream } from '../../../src/events/account-events.ts';
 import { micro, ZERO } from '../../../src/events/amounts.ts';
 import { StoreUnavailableError } from '../../../src/events/store.ts';
 import { commit, credits, grant, reserve, START, use } from '../../support/account-samples.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { type Fault, type FaultyStore, faultyStore } from '../../support/faulty-store.ts';
+import { envelopeOf } from '../../support/random-commands.ts';
 import { eventOf, historyOf, openWritePath, type WritePath } from '../../support/write-path.ts';
 
 /** What a write path makes of a store whose answers don't come, or say that it is away. */
@@ -12,11 +15,16 @@ let database: TestDatabase;
 let path: WritePath;
 let faulty: FaultyStore;
 let now = START;
+/** What time it is once a batch was sent, where that is to be later. */
+let afterSending: number | undefined;
 
 beforeAll(async () => {
   database = await createTestDatabase();
   faulty = faultyStore();
-  path = await openWritePath(database.url, { before: faulty.before, now: () => now });
+  path = await openWritePath(database.url, {
+    before: faulty.before,
+    now: () => (faulty.appends.length > 0 ? (afterSending ?? now) : now),
+  });
 });
 
 afterAll(async () => {
@@ -74,6 +82,29 @@ test.each(LOST)('%s: time that passed is written down once', async (fault) => {
     'CreditsConsumed',
   ]);
 });
+
+test.each(LOST)(
+  '%s: what then waits for the next batch is done once, though nobody but this process knows its key',
+  async (fault) => {
+    const { revision } = eventOf(await path.run(user, reserve({ amount: credits(10), ttl: 60_000 })));
+    const runOwn = (command: AccountCommand) => {
+      const name = randomUUID();
+      const envelope = envelopeOf(accountStream(user), command, { app: 'writer', key: name, commandId: name });
+      return path.execute({ ...envelope, key: envelope.key && { ...envelope.key, isOwn: true } });
+    };
+    faulty.appends.length = 0;
+    faulty.faults.push(fault);
+    // The hold runs out meanwhile: decided again, its commit has to wait for what says so, and all behind it with it.
+    afterSending = now + 60_000;
+    const outcomes = await Promise.all([runOwn(use(credits(1))), runOwn(commit(revision, credits(10))), runOwn(use(credits(5)))]);
+    now = afterSending;
+    afterSending = undefined;
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['accepted', 'accepted', 'accepted']);
+    const events = await historyOf(path.store, user);
+    expect(events.filter(({ type }) => type === 'CreditsConsumed')).toEqual(outcomes.map(eventOf));
+    expect(events.at(-1)?.data.after).toMatchObject({ available: credits(84), spent: credits(16) });
+  },
+);
 
 test('three answers lost one after the other are no more than one', async () => {
   const { revision } = eventOf(await path.run(user, reserve({ amount: credits(10) })));
