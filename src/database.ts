@@ -10,6 +10,13 @@ const STATEMENT_TIMEOUT = 5_000;
 const QUERY_TIMEOUT = 8_000;
 
 /**
+ * How each end finds out that the other one's machine is gone, which says nothing: Postgres by these, and lets go of
+ * what the connection had locked, within a minute; by itself it would take two hours. We by TCP's probes after as long.
+ */
+const SILENT_FOR_S = 30;
+const KEEPALIVE = [`tcp_keepalives_idle=${SILENT_FOR_S}`, 'tcp_keepalives_interval=10', 'tcp_keepalives_count=3'];
+
+/**
  * Connection settings that drop to the service's role before the first query. Every query of the service walks an
  * index; the planner is told so, since its guesses about tables that were empty a moment ago are wrong.
  */
@@ -18,6 +25,7 @@ function serviceSettings(url: string, name: string): pg.PoolConfig {
     `role=${SERVICE_ROLE}`,
     `statement_timeout=${STATEMENT_TIMEOUT}`,
     'idle_in_transaction_session_timeout=10000',
+    ...KEEPALIVE,
     'enable_seqscan=off',
     'enable_hashjoin=off',
     'enable_mergejoin=off',
@@ -33,6 +41,7 @@ function serviceSettings(url: string, name: string): pg.PoolConfig {
     connectionTimeoutMillis: CONNECT_TIMEOUT,
     query_timeout: QUERY_TIMEOUT,
     keepAlive: true,
+    keepAliveInitialDelayMillis: SILENT_FOR_S * 1_000,
   };
 }
 

@@ -273,7 +273,8 @@ export class CommandHandler<State, Command, Event extends LedgerEvent> {
   /** Waits for the stream's turn and reads what the others wrote meanwhile. */
   async #takeTurn(stream: string, batch: StreamBatch<State, Command, Event>): Promise<(() => void) | undefined> {
     const release = await this.#parts.locks.acquire(stream);
-    batch.hasTurn = release !== undefined;
+    // Who waited in vain goes on without it: whoever has it may be gone, and the expected revision keeps the log right.
+    batch.hasTurn = true;
     try {
       const base = this.#states.get(stream);
       if (base !== undefined) {

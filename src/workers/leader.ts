@@ -2,13 +2,17 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import { linkedAbort } from '../events/linked-abort.ts';
 import { pause } from '../events/pause.ts';
+import { within } from '../events/within.ts';
 
+/** In ms. */
 const RETRY = 1_000;
+/** In ms: a connection whose other end is gone says no goodbye. */
+const LET_GO = 1_000;
 
 /**
  * Runs something in one process at a time. The leader is whoever holds a Postgres advisory lock; the lock lives as
- * long as its connection, so a killed leader is followed by another within moments. Where the connection is lost the
- * duty is told to stop, and the election begins anew.
+ * long as its connection, so a killed leader is followed by another within moments, one whose machine is gone within a
+ * minute (see serviceSettings). Where the connection is lost the duty is told to stop, and the election begins anew.
  */
 export function lead(
   { lock, makeClient, log }: { readonly lock: number; readonly makeClient: () => pg.Client; readonly log: Logger },
@@ -30,7 +34,7 @@ export function lead(
       }
     } finally {
       over.abort();
-      await client.end().catch(() => undefined);
+      await within(LET_GO, client.end()).catch(() => undefined);
     }
   };
 

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { WITHOUT_WAITING } from '../database.ts';
 import { type Handle, type Job, QUEUE_NAME, resting, signalsOf, WORKER_RESTS } from './jobs.ts';
 import { pause } from '../events/pause.ts';
-import { within } from './within.ts';
+import { within } from '../events/within.ts';
 
 /** The schema in which the queue keeps its tables, where it runs on Postgres. */
 export const QUEUE_SCHEMA = 'queue';

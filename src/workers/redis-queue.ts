@@ -3,9 +3,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createRedisBackend, Queue, Worker } from 'bullmq';
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Logger } from 'pino';
+import { within } from '../events/within.ts';
 import { type Handle, type Job, QUEUE_NAME, resting, signalsOf, WORKER_RESTS } from './jobs.ts';
 import { createTroubleLog, errorWithoutArguments, warnOfSettings } from './redis-trouble.ts';
-import { within } from './within.ts';
 
 /*
  * The queue on Redis. Whatever Redis does, nothing here waits for it without a bound but a worker that has nothing to do:

@@ -118,6 +118,20 @@ test('two that hammer one account both get their share, and nothing is spent twi
   expect(events.at(-1)?.data.after).toMatchObject({ available: ZERO, spent: micro(TOTAL - 10) });
 });
 
+test('an account is written all the same whose turn somebody keeps', async () => {
+  await one.run('kept', grant({ amount: credits(2) }));
+  const holder = await database.superuser.query<{ got: boolean }>('select pg_try_advisory_lock(hashtextextended($1, 0)) as got', [
+    accountStream('kept'),
+  ]);
+  expect(holder.rows).toEqual([{ got: true }]);
+  try {
+    const outcomes = await Promise.all([one.run('kept', use(credits(1))), two.run('kept', use(credits(1)))]);
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['accepted', 'accepted']);
+  } finally {
+    await database.superuser.query('select pg_advisory_unlock(hashtextextended($1, 0))', [accountStream('kept')]);
+  }
+});
+
 test('who is thousands of events behind catches up within one command', async () => {
   await one.run('behind', grant({ amount: credits(1) }));
   await two.account('behind');

@@ -97,3 +97,13 @@ it('are gone without where they are not to be had in time, or at all', async () 
   onTestFinished(() => pool.end());
   expect(await createStreamLocks(pool).acquire(stream)).toBeUndefined();
 });
+
+it('end soon with a machine that is gone: Postgres looks whether the other end of a connection is there', async () => {
+  const pool = servicePool(database.url, 'probed', 1);
+  onTestFinished(() => pool.end());
+  const { rows } = await pool.query<{ seconds: number }>(
+    `select current_setting('tcp_keepalives_idle')::int
+      + current_setting('tcp_keepalives_interval')::int * current_setting('tcp_keepalives_count')::int as seconds`,
+  );
+  expect(rows).toEqual([{ seconds: 60 }]);
+});

@@ -34,7 +34,7 @@ function asSent<State, Command, Event extends LedgerEvent>(
 /** The commands of a stream that are decided together, and what was decided. */
 export class StreamBatch<State, Command, Event extends LedgerEvent> {
   readonly known = new KnownFacts<Event>();
-  /** Whether this process has the turn on the stream. */
+  /** Whether this process has the turn on the stream, or has waited for it long enough. */
   hasTurn = false;
   readonly #mailbox: Pending<State, Command, Event>[];
   #taken: readonly Pending<State, Command, Event>[] = [];

@@ -2,7 +2,7 @@ import type pg from 'pg';
 
 /**
  * Turns on a stream, across processes: whoever loses its head again and again takes one, and ledger.append() refuses
- * the others meanwhile. For fairness only: whoever doesn't get a turn in time goes on without it, and expected revisions
+ * the others meanwhile. For fairness only: whoever doesn't get a turn in time goes on as if it had it, and expected revisions
  * alone keep the log right. A turn lives as long as its connection.
  */
 export type StreamLocks = {

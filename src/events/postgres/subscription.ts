@@ -1,12 +1,15 @@
 import type pg from 'pg';
 import { linkedAbort } from '../linked-abort.ts';
 import { pause } from '../pause.ts';
+import { within } from '../within.ts';
 import type { Advance, Position } from '../store.ts';
 import type { ReadAdvances } from './read-log.ts';
 
 /** How long a reader that hears nothing waits before it looks all the same, in milliseconds. */
 const POLL = 1_000;
 const RECONNECT = 250;
+/** In ms: a connection whose other end is gone says no goodbye. */
+const LET_GO = 1_000;
 
 /**
  * Follows the log: reads on from the last position, and where there is nothing new waits for the notification that
@@ -64,7 +67,7 @@ function ring(makeClient: () => pg.Client, signal: AbortSignal) {
         // The server is away; reading goes on by polling meanwhile.
       }
       signal.removeEventListener('abort', end);
-      await client.end().catch(() => undefined);
+      await within(LET_GO, client.end()).catch(() => undefined);
       await pause(RECONNECT, signal);
     }
   };
