@@ -35,9 +35,9 @@ export function withBalances(
   return { type: movement.type, data: { after, ...data }, about: links.about, claims: links.claims } as Decided<AccountEvent>;
 }
 
-/** What pays debt, of what a movement brings; undefined where nothing is owed, as almost always. */
+/** What pays debt, of what a movement brings, where it doesn't say so itself; undefined where nothing is owed, as almost always. */
 function debtPaid({ balances, lots, revision }: OpenAccount, movement: Movement): LotAmounts | undefined {
-  if (balances.debt === 0) return undefined;
+  if (balances.debt === 0 || ('debtPaid' in movement.data && movement.data.debtPaid !== undefined)) return undefined;
   // Whoever owes has nothing to spend: what can be spent now is what the movement brings.
   const paid = cover(lotsAfter(lots, movement, revision + 1), balances.debt);
   return paid.length === 0 ? undefined : paid;

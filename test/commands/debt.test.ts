@@ -147,6 +147,79 @@ test('what runs out pays nothing', () => {
     .then(released({ reservation: 4, amount: credits(20), lapsed: [[3, credits(20)]], after }));
 });
 
+test('what a hold gave back before its lot ran out has paid, however late both are written down', () => {
+  const hold = (minutes: number, lot: number) =>
+    reserved({ amount: credits(6), lots: [[lot, credits(6)]], expiresAt: iso(minute(minutes)) });
+  const history = owing(
+    granted({ amount: credits(6), reference: 'r2', expiresAt: iso(minute(20)) }),
+    granted({ amount: credits(6), reference: 'r3', expiresAt: iso(minute(30)) }),
+    granted({ amount: credits(6), reference: 'r4', expiresAt: iso(minute(40)) }),
+    hold(35, 4),
+    hold(25, 5),
+    hold(15, 3),
+  );
+  const earned = { earned: credits(118), spent: credits(10) };
+  given(...history)
+    .at(minute(60))
+    .when({ type: 'ExpireDue' })
+    .then(
+      expired({
+        debtPaid: [
+          [3, credits(6)],
+          [5, credits(4)],
+        ],
+        holds: [
+          [8, credits(6)],
+          [7, credits(6)],
+          [6, credits(6)],
+        ],
+        returned: [
+          [3, credits(6)],
+          [5, credits(6)],
+          [4, credits(6)],
+        ],
+        // Half an hour is over when the hold of the fourth ends, and two of the fifth were not owed any more.
+        lots: [
+          [4, credits(6)],
+          [5, credits(2)],
+        ],
+        after: earned,
+      }),
+      { unchanged: null },
+    );
+});
+
+test('of what several holds give back at one moment the lot pays that is spent first', () => {
+  const hold = (lot: number) => reserved({ amount: credits(6), lots: [[lot, credits(6)]], expiresAt: iso(minute(15)) });
+  const history = owing(
+    granted({ amount: credits(6), reference: 'r2' }),
+    granted({ amount: credits(6), reference: 'r3' }),
+    hold(4),
+    hold(3),
+  );
+  given(...history)
+    .at(minute(15))
+    .when({ type: 'ExpireDue' })
+    .then(
+      expired({
+        debtPaid: [
+          [3, credits(6)],
+          [4, credits(4)],
+        ],
+        holds: [
+          [5, credits(6)],
+          [6, credits(6)],
+        ],
+        returned: [
+          [4, credits(6)],
+          [3, credits(6)],
+        ],
+        after: { available: credits(2), earned: credits(112), spent: credits(10) },
+      }),
+      { unchanged: null },
+    );
+});
+
 test('what a refund brings back pays first: to its lots, opened again', () => {
   const used = [
     granted({ amount: credits(20), reference: 'r2' }),

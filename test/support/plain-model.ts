@@ -33,17 +33,24 @@ export type Ask = {
 
 export const MODEL_STREAM = 'account-model';
 
-/** Lets time pass. Changes the model only where something has run out. */
+/** Lets time pass, moment by moment, in one event. Changes the model only where something has run out. */
 export function passTime(model: Model, now: number): void {
-  const endedHolds = model.holds.filter(({ status, ends }) => status === 'open' && ends <= now);
+  const ends = [...model.holds, ...model.lots].map((one) => one.ends).filter((end) => end < now);
+  const moments = [...new Set([...ends, now])].sort((a, b) => a - b);
+  const changes = moments.map((moment) => endAt(model, moment));
+  if (changes.includes(true)) model.events += 1;
+}
+
+function endAt(model: Model, moment: number): boolean {
+  const endedHolds = model.holds.filter(({ status, ends }) => status === 'open' && ends <= moment);
   for (const hold of endedHolds) {
     hold.status = 'expired';
     giveBack(hold);
   }
-  const endedLots = model.lots.filter((lot) => isOver(lot, now) && lot.left > 0);
+  const endedLots = model.lots.filter((lot) => isOver(lot, moment) && lot.left > 0);
   for (const lot of endedLots) lot.left = 0;
   payDebt(model);
-  if (endedHolds.length + endedLots.length > 0) model.events += 1;
+  return endedHolds.length + endedLots.length > 0;
 }
 
 /** Runs a command on the model, and says what the ledger should answer. */
