@@ -74,6 +74,9 @@ export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
 }
 
+/** A stream can't be read and never will be, since it was deleted on the server: somebody has to look at it. */
+export class StreamGoneError extends StoreUnavailableError {}
+
 export type Store = {
   /**
    * Appends the batches of many streams in one round trip, each stream once, independent of one another's conflicts.

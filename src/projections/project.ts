@@ -1,5 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Recorded, readEvent, type StoredEvent } from '../events/event-types.ts';
-import type { Store } from '../events/store.ts';
+import { type Store, StreamGoneError } from '../events/store.ts';
 import { applyBalances } from './balances.ts';
 import { lockCheckpoints, moveCheckpoints, park, unpark } from './checkpoints.ts';
 import type { ReadDatabase } from './database.ts';
@@ -18,6 +19,8 @@ export type Signal = { readonly stream: string; readonly revision: number };
 /** Events of one stream, and of all, in one transaction at the most: a stream further behind takes several. */
 const EVENTS_TOGETHER = 500;
 const EVENTS_AT_ONCE = 5_000;
+/** In ms. */
+const LOOK_AGAIN = 200;
 
 /** What came of some signals: streams that are not there yet, and those that were parked. */
 export type Projected = {
@@ -89,7 +92,7 @@ async function projectTogether({ db, store, how }: Parts, wanted: Wanted, togeth
       return from > goal ? [] : [{ stream, from, to: Math.min(goal, from + together - 1), goal }];
     });
     if (ranges.length === 0) return { unfinished: [], parked: [], applied: 0, ...othersOf(others) };
-    const { events, parked } = readable(await store.readStreams(ranges));
+    const { events, parked } = await readRanges(store, ranges);
     const applied = eventsOf(events);
     for (const apply of models) await apply(tx, applied);
     const reached = new Map(events.map((event) => [event.stream, event.revision]));
@@ -117,8 +120,30 @@ function othersOf(others: readonly OtherGeneration[]): Pick<Projected, 'others'>
   return others.length === 0 ? {} : { others };
 }
 
+type Range = { readonly stream: string; readonly from: number; readonly to: number; readonly goal: number };
+
+/** Reads ranges. A stream is to be parked where an event can't be read, or where those that were signalled are not there. */
+async function readRanges(store: Pick<Store, 'readStreams'>, ranges: readonly Range[]): Promise<Readable> {
+  const stored = await store.readStreams(ranges);
+  const missing = notIn(stored, ranges);
+  if (missing.length === 0) return readable(stored);
+  // Readers may see a moment later what whoever follows the log is told.
+  await delay(LOOK_AGAIN);
+  const late = await store.readStreams(missing);
+  const { events, parked } = readable([...stored, ...late]);
+  const error = 'what was signalled is not in the store';
+  return { events, parked: [...parked, ...notIn(late, missing).map(({ stream, from }) => ({ stream, revision: from, error }))] };
+}
+
+function notIn(stored: readonly StoredEvent[], ranges: readonly Range[]): readonly Range[] {
+  const found = new Set(stored.map(({ stream }) => stream));
+  return ranges.filter(({ stream, goal }) => goal !== Number.POSITIVE_INFINITY && !found.has(stream));
+}
+
+type Readable = { readonly events: readonly Recorded[]; readonly parked: readonly Parked[] };
+
 /** Reads stored events; a stream ends at the first that can't be read. */
-function readable(stored: readonly StoredEvent[]): { events: readonly Recorded[]; parked: readonly Parked[] } {
+function readable(stored: readonly StoredEvent[]): Readable {
   const events: Recorded[] = [];
   const parked = new Map<string, Parked>();
   for (const one of stored) {
@@ -132,8 +157,9 @@ function readable(stored: readonly StoredEvent[]): { events: readonly Recorded[]
   return { events, parked: [...parked.values()] };
 }
 
-/** Postgres refused a value (classes 22, 23 and 54) or our own code failed on one: no repeat helps. */
+/** Postgres refused a value (classes 22, 23 and 54), our own code failed on one, or a stream was deleted: no repeat helps. */
 function isAboutData(error: unknown): boolean {
+  if (error instanceof StreamGoneError) return true;
   const code = (error as { code?: unknown }).code;
   return typeof code === 'string' ? /^(?:22|23|54)/.test(code) : error instanceof TypeError || error instanceof RangeError;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { findBalance, findDue } from '../../src/projections/balances.ts';
+import { StreamGoneError } from '../../src/events/store.ts';
 import { appliedRevision, countParked, findBehind, findParked } from '../../src/projections/checkpoints.ts';
 import { project } from '../../src/projections/project.ts';
 import { credits } from '../support/account-samples.ts';
@@ -58,6 +59,42 @@ describe.each(UNFIT)('an event %s', (name, change, error) => {
     expect(await applied(stream)).toBe(7);
     expect(await countParked(db)).toBe(0);
     await expectAsFolded(bench.ledger.context, superuser);
+  });
+});
+
+describe('a stream without what was signalled of it', () => {
+  it('is parked where it ends, and holds nobody else up; what is written later is applied', async () => {
+    const { db, store } = bench.ledger.context;
+    const [short, other] = await Promise.all([used('short', 1), used('other', 2)]);
+    const signals = [
+      { stream: short.stream, revision: 5 },
+      { stream: other.stream, revision: 3 },
+    ];
+    // What there is of it is applied first; the next signal finds nothing.
+    await project(db, store, signals);
+    await project(db, store, signals);
+    expect(await Promise.all([applied(short.stream), applied(other.stream)])).toEqual([2, 3]);
+    expect(await findParked(db, 10)).toEqual([{ stream: short.stream, revision: 3 }]);
+    expect(await findBehind(db, signals)).toEqual([]);
+    await short.use(credits(1));
+    await project(db, store, [{ stream: short.stream, revision: 3 }]);
+    expect(await applied(short.stream)).toBe(3);
+    expect(await countParked(db)).toBe(0);
+  });
+
+  it('is parked where the store says that it was deleted', async () => {
+    const { db, store } = bench.ledger.context;
+    const [gone, other] = await Promise.all([used('gone', 1), used('beside', 2)]);
+    const readStreams: typeof store.readStreams = async (ranges) => {
+      if (ranges.some(({ stream }) => stream === gone.stream)) throw new StreamGoneError('it was deleted');
+      return store.readStreams(ranges);
+    };
+    const signals = [gone, other].map(({ stream }, index) => ({ stream, revision: 2 + index }));
+    await project(db, { readStreams }, signals);
+    expect(await Promise.all([applied(gone.stream), applied(other.stream)])).toEqual([-1, 3]);
+    expect(await findParked(db, 10)).toEqual([{ stream: gone.stream, revision: 0 }]);
+    await project(db, store, signals);
+    expect(await countParked(db)).toBe(0);
   });
 });
 

@@ -110,12 +110,18 @@ async function readStreams({ client, recent }: Clients, ranges: readonly Range[]
       }
       results[index] = await readStream(client, range).then(
         (events) => ({ events }),
-        (error: unknown) => (error instanceof StreamNotFoundError ? { events: [] } : { why: whyOf(error) }),
+        (error: unknown) => failedRead(error),
       );
     }
   };
   await Promise.all(Array.from({ length: Math.min(READS_AT_ONCE, ranges.length) }, readOn));
   return results;
+}
+
+function failedRead(error: unknown): Read {
+  if (error instanceof StreamNotFoundError) return { events: [] };
+  const why = whyOf(error);
+  return error instanceof StreamDeletedError ? { why, gone: true } : { why };
 }
 
 async function readStream(client: EventStoreDBClient, { stream, from, direction, count }: Range): Promise<RecordedEvent[]> {

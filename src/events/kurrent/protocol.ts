@@ -58,8 +58,8 @@ export type Written =
   | { readonly kind: 'conflict'; readonly head: number }
   | { readonly kind: 'refused' | 'unavailable' | 'maybe'; readonly why: string };
 
-/** A read's answer, stream by stream. A stream that doesn't exist has no events. */
-export type Read = { readonly events: readonly RecordedEvent[] } | { readonly why: string };
+/** A read's answer, stream by stream. A stream that doesn't exist has no events; one that was deleted for good is `gone`. */
+export type Read = { readonly events: readonly RecordedEvent[] } | { readonly why: string; readonly gone?: true };
 
 export type Asked =
   | { readonly ask: 'check' }

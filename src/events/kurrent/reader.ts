@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { StoredEvent } from '../event-types.ts';
-import { type Position, type PositionedEvent, START, type Store, StoreUnavailableError } from '../store.ts';
+import { type Position, type PositionedEvent, START, type Store, StoreUnavailableError, StreamGoneError } from '../store.ts';
 import type { Connection } from './connection.ts';
 import type { Names } from './names.ts';
 import type { Range, Read, RecordedEvent } from './protocol.ts';
@@ -36,8 +36,7 @@ export function kurrentReader(connection: Connection, names: Names): KurrentRead
     const found = new Map<StreamRange, readonly StoredEvent[]>();
     for (const [index, range] of asked.entries()) {
       const result = read[index];
-      if (result === undefined || 'why' in result)
-        throw new StoreUnavailableError(`${range.stream} can't be read: ${result?.why}`);
+      if (result === undefined || 'why' in result) throw unreadable(range.stream, result);
       found.set(
         range,
         result.events.map((event) => toStored(event, range.stream)),
@@ -56,7 +55,7 @@ export function kurrentReader(connection: Connection, names: Names): KurrentRead
       const found = await answered(() => connection.search({ after: from, prefixes: names.prefixes, count }));
       for (const event of found.events) {
         const stream = names.toLedger(event.stream);
-        if (stream !== undefined && event.position !== null)
+        if (stream !== undefined && event.position !== null && isEvent(event))
           events.push({ ...toStored(event, stream), position: event.position });
       }
       upTo = found.upTo ?? upTo;
@@ -83,7 +82,7 @@ export function kurrentReader(connection: Connection, names: Names): KurrentRead
       for (const count of LAST_EVENTS) {
         const read = await answered(() => connection.readAll({ at: undefined, direction: 'backward', count }));
         page = read.events;
-        const ours = page.find((event) => names.toLedger(event.stream) !== undefined);
+        const ours = page.find((event) => isEvent(event) && names.toLedger(event.stream) !== undefined);
         if (ours !== undefined || page.length < count) return ours?.position ?? START;
       }
       // Nothing of ours stands behind it, at least.
@@ -104,17 +103,17 @@ export function kurrentReader(connection: Connection, names: Names): KurrentRead
  */
 
 /** The answer to a question about the whole log. Throws StoreUnavailableError where none comes. */
-async function answered<Answer extends { readonly events: unknown }>(
-  ask: () => Promise<Answer | { readonly why: string }>,
-): Promise<Answer> {
+async function answered<Answer extends object>(ask: () => Promise<Answer | Unanswered>): Promise<Exclude<Answer, Unanswered>> {
   const deadline = performance.now() + AGAIN_FOR;
   for (;;) {
     const answer = await ask();
-    if ('events' in answer) return answer;
+    if (!('why' in answer)) return answer as Exclude<Answer, Unanswered>;
     if (performance.now() >= deadline) throw new StoreUnavailableError(`the log can't be read: ${answer.why}`);
     await delay(AGAIN_AFTER);
   }
 }
+
+type Unanswered = { readonly why: string };
 
 /** Reads from streams; once more those whose reading failed at once. */
 async function patiently(
@@ -124,14 +123,30 @@ async function patiently(
   if (ranges.length === 0) return [];
   let results = await read(ranges);
   const deadline = performance.now() + AGAIN_FOR;
-  while (results.some((result) => 'why' in result) && performance.now() < deadline) {
+  while (results.some(hasFailed) && performance.now() < deadline) {
     await delay(AGAIN_AFTER);
-    const failed = ranges.filter((_, place) => 'why' in (results[place] ?? {}));
+    const before = results;
+    const failed = ranges.filter((_, place) => hasFailed(before[place]));
     const again = await read(failed);
     let next = 0;
-    results = results.map((result) => ('why' in result ? (again[next++] ?? result) : result));
+    results = results.map((result) => (hasFailed(result) ? (again[next++] ?? result) : result));
   }
   return results;
+}
+
+/** Whether asking again may help. */
+function hasFailed(result: Read | undefined): boolean {
+  return result !== undefined && 'why' in result && result.gone !== true;
+}
+
+function unreadable(stream: string, result: { readonly why: string; readonly gone?: true } | undefined): StoreUnavailableError {
+  const why = `${stream} can't be read: ${result?.why}`;
+  return result?.gone === true ? new StreamGoneError(why) : new StoreUnavailableError(why);
+}
+
+/** Whether it is an event: what the server writes where it deletes a stream has a revision that is no number. */
+export function isEvent({ revision }: { readonly revision: number }): boolean {
+  return Number.isSafeInteger(revision);
 }
 
 function toStored({ revision, id, type, data, metadata, hash }: RecordedEvent, stream: string): StoredEvent {

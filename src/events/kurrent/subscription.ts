@@ -3,7 +3,7 @@ import { pause } from '../pause.ts';
 import { type Advance, type Position, START } from '../store.ts';
 import type { Connection, Subscription } from './connection.ts';
 import type { Names } from './names.ts';
-import type { KurrentReader } from './reader.ts';
+import { isEvent, type KurrentReader } from './reader.ts';
 import type { Sighting } from './protocol.ts';
 
 /** In ms: how long nothing may be heard until the log is looked at all the same. */
@@ -121,5 +121,5 @@ function isBehind(earlier: Position, later: Position): boolean {
 
 function toAdvance(names: Names, { stream, revision, id, position }: Sighting): Advance[] {
   const ours = names.toLedger(stream);
-  return ours === undefined ? [] : [{ stream: ours, revision, id, position }];
+  return ours === undefined || !isEvent({ revision }) ? [] : [{ stream: ours, revision, id, position }];
 }

@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { EventStoreDBClient } from '@eventstore/db-client';
 import { describe, expect, it } from 'vitest';
+import { StreamGoneError } from '../../../src/events/store.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { openTestStore, useDouble } from '../../support/kurrent-store.ts';
 import { batchOf, lastOf, newStream, plain, written } from '../contract/batches.ts';
@@ -106,6 +108,25 @@ describe("what isn't the ledger's", () => {
     expect((await neighbour.store.readAll({ after: start, limit: 100 })).map(({ id }) => id)).toEqual(theirs.map(({ id }) => id));
     await neighbour.close();
     await other.close();
+  });
+});
+
+describe('a stream that somebody has deleted on the server', () => {
+  it('stops nobody who follows the log: what the server writes of it is no event', async () => {
+    const start = await store().lastPosition();
+    const gone = newStream();
+    const first = await written(store(), batchOf(gone, plain(1)));
+    const client = EventStoreDBClient.connectionString(server().url);
+    try {
+      await client.tombstoneStream(`${new URL(on.database.url).pathname.slice(1)}.${gone}`);
+    } finally {
+      await client.dispose();
+    }
+    const later = await written(store(), batchOf(newStream(), plain(1)));
+    const ids = [...first, ...later].map(({ id }) => id);
+    expect(await followed(store(), start).until(2)).toEqual(ids);
+    expect((await store().readAll({ after: start, limit: 10 })).map(({ id }) => id)).toEqual(ids);
+    await expect(store().readStream(gone, { from: 1, limit: 1 })).rejects.toBeInstanceOf(StreamGoneError);
   });
 });
 
