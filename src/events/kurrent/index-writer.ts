@@ -4,15 +4,19 @@ import type { Tails } from './tails.ts';
 /** In ms: spans of this time go to Postgres together. */
 const WRITE_AFTER = 50;
 const AGAIN_AFTER = 1_000;
-/** Streams in one statement, and spans that wait at the most: what comes beyond is read from its stream one day. */
+/** Streams in one statement, and facts, where it isn't one stream that has more. */
 const STREAMS_TOGETHER = 500;
+const FACTS_TOGETHER = 10_000;
+/** Spans and facts that wait at the most: what comes beyond is read from its stream one day. */
 const MAX_WAITING = 10_000;
+const MAX_FACTS = 100_000;
 
 /** Writes the index behind the log. What is lost of it is read from the streams by whoever misses it. */
 export class IndexWriter {
   readonly #index: Pick<FactIndex, 'note'>;
   readonly #tails: Tails;
-  #waiting = new Map<string, Span>();
+  readonly #waiting = new Map<string, Span>();
+  #facts = 0;
   #writing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -27,7 +31,8 @@ export class IndexWriter {
     if (this.#closed) return;
     const before = this.#waiting.get(span.stream);
     if (before === undefined && this.#waiting.size >= MAX_WAITING) return;
-    this.#waiting.set(span.stream, before === undefined ? span : joined(before, span));
+    if (this.#facts + factsIn(span) > MAX_FACTS) return;
+    this.#keep(before === undefined ? span : joined(before, span));
     if (this.#writing === undefined) this.#plan(WRITE_AFTER);
   }
 
@@ -46,6 +51,25 @@ export class IndexWriter {
     }
   }
 
+  #keep(span: Span): void {
+    this.#facts += factsIn(span) - factsIn(this.#waiting.get(span.stream));
+    this.#waiting.set(span.stream, span);
+  }
+
+  /** Takes what goes into one statement. */
+  #take(): readonly Span[] {
+    const spans: Span[] = [];
+    let facts = 0;
+    for (const span of this.#waiting.values()) {
+      if (spans.length > 0 && (spans.length >= STREAMS_TOGETHER || facts + factsIn(span) > FACTS_TOGETHER)) break;
+      spans.push(span);
+      facts += factsIn(span);
+    }
+    for (const { stream } of spans) this.#waiting.delete(stream);
+    this.#facts -= facts;
+    return spans;
+  }
+
   #plan(milliseconds: number): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
@@ -62,8 +86,7 @@ export class IndexWriter {
   }
 
   async #write(): Promise<void> {
-    const spans = [...this.#waiting.values()].slice(0, STREAMS_TOGETHER);
-    for (const { stream } of spans) this.#waiting.delete(stream);
+    const spans = this.#take();
     try {
       const known = await this.#index.note(spans);
       for (const [place, { stream, low }] of spans.entries()) {
@@ -74,11 +97,15 @@ export class IndexWriter {
     } catch (error) {
       for (const span of spans) {
         const later = this.#waiting.get(span.stream);
-        this.#waiting.set(span.stream, later === undefined ? span : joined(span, later));
+        this.#keep(later === undefined ? span : joined(span, later));
       }
       throw error;
     }
   }
+}
+
+function factsIn(span: Span | undefined): number {
+  return span === undefined ? 0 : span.claims.length + span.links.length;
 }
 
 /** Two spans of a stream as one. Where there is a gap between them, the later one alone. */
