@@ -5,8 +5,9 @@ import type { Connection } from './connection.ts';
 import type { Names } from './names.ts';
 import type { Range, Read, RecordedEvent } from './protocol.ts';
 
-/** Events of the whole log in one question: few enough to answer in time. */
+/** Events of the whole log, and of streams, in one question: few enough to answer in time. */
 const PAGE = 1_000;
+const EVENTS_TOGETHER = 10_000;
 /** How many of the last events are looked through for one of ours, in turn. */
 const LAST_EVENTS = [1, 64, 2_000];
 
@@ -32,7 +33,8 @@ export type KurrentReader = Pick<Store, 'readStream' | 'readStreams' | 'readAll'
 export function kurrentReader(connection: Connection, names: Names): KurrentReader {
   const readRanges: KurrentReader['readRanges'] = async (ranges) => {
     const asked = ranges.filter(({ count }) => count > 0);
-    const read = await patiently(asked.map(toServer), (some) => connection.read(some));
+    const read: Read[] = [];
+    for (const some of questionsOf(asked)) read.push(...(await patiently(some.map(toServer), (part) => connection.read(part))));
     const found = new Map<StreamRange, readonly StoredEvent[]>();
     for (const [index, range] of asked.entries()) {
       const result = read[index];
@@ -114,6 +116,21 @@ async function answered<Answer extends object>(ask: () => Promise<Answer | Unans
 }
 
 type Unanswered = { readonly why: string };
+
+/** Ranges in questions that are answered in time: a client that takes too long for one counts as silent. */
+function questionsOf(ranges: readonly Range[]): readonly (readonly Range[])[] {
+  const questions: Range[][] = [];
+  let events = EVENTS_TOGETHER;
+  for (const range of ranges) {
+    if (events + range.count > EVENTS_TOGETHER) {
+      questions.push([]);
+      events = 0;
+    }
+    questions.at(-1)?.push(range);
+    events += range.count;
+  }
+  return questions;
+}
 
 /** Reads from streams; once more those whose reading failed at once. */
 async function patiently(
