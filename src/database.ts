@@ -8,6 +8,7 @@ const CONNECT_TIMEOUT = 3_000;
 const STATEMENT_TIMEOUT = 5_000;
 /** Longer than the server's own limit: it ends calls to a server that has gone silent. */
 const QUERY_TIMEOUT = 8_000;
+const IDLE_FOR = 30_000;
 
 /**
  * How each end finds out that the other one's machine is gone, which says nothing: Postgres by these, and lets go of
@@ -63,7 +64,8 @@ export function readModelPool(url: string, name: string, max: number, schema = '
 export const WITHOUT_WAITING = '-c synchronous_commit=off';
 
 function poolOf(settings: pg.PoolConfig): pg.Pool {
-  const pool = new pg.Pool({ ...settings, idleTimeoutMillis: 30_000 });
+  // One stays open however idle its process is: whoever looks for processes that run finds it (cli/log-copy/writers.ts).
+  const pool = new pg.Pool({ ...settings, min: 1, idleTimeoutMillis: IDLE_FOR });
   // A connection that breaks is replaced at its next use, and whoever waits on it is told; without listeners, on the
   // pool for those that are idle and on each for those in use, it would end the process.
   pool.on('error', () => undefined);
