@@ -53,15 +53,25 @@ export async function project(
 ): Promise<Projected> {
   const wanted = new Map<string, number>();
   for (const { stream, revision } of signals) wanted.set(stream, Math.max(revision, wanted.get(stream) ?? -1));
-  const together = Math.floor(EVENTS_AT_ONCE / Math.max(wanted.size, 1));
-  return projectUpTo({ db, store, how }, wanted, Math.min(Math.max(together, 1), EVENTS_TOGETHER));
+  const each = Math.floor(EVENTS_AT_ONCE / Math.max(wanted.size, 1));
+  const together = Math.min(Math.max(each, 1), EVENTS_TOGETHER);
+  const { released, ...first } = await projectUpTo({ db, store, how }, wanted, together);
+  if (released.length === 0) return first;
+  // What was signalled while a stream was parked nobody signals again: so it is looked at once more, now that it is not.
+  const toHead = new Map(released.map((stream) => [stream, Number.POSITIVE_INFINITY]));
+  const { released: _, ...both } = joined({ ...first, released }, await projectUpTo({ db, store, how }, toHead, together));
+  return both;
 }
 
+/** What one transaction came to, or several: with the streams that are parked no more. */
+type Step = Projected & { readonly released: readonly string[] };
+
+/** Up to which revision each stream is wanted; without an end, up to its head. */
 type Wanted = ReadonlyMap<string, number>;
 type Parts = { readonly db: ReadDatabase; readonly store: Pick<Store, 'readStreams'>; readonly how: How };
 
 /** Applies at most `together` events of each stream. */
-async function projectUpTo(parts: Parts, wanted: Wanted, together: number): Promise<Projected> {
+async function projectUpTo(parts: Parts, wanted: Wanted, together: number): Promise<Step> {
   try {
     return await projectTogether(parts, wanted, together);
   } catch (error) {
@@ -72,16 +82,21 @@ async function projectUpTo(parts: Parts, wanted: Wanted, together: number): Prom
     const middle = Math.ceil(wanted.size / 2);
     const first = await projectUpTo(parts, new Map([...wanted].slice(0, middle)), together);
     const second = await projectUpTo(parts, new Map([...wanted].slice(middle)), together);
-    return {
-      unfinished: [...first.unfinished, ...second.unfinished],
-      parked: [...first.parked, ...second.parked],
-      applied: first.applied + second.applied,
-      ...othersOf(second.others ?? first.others ?? []),
-    };
+    return joined(first, second);
   }
 }
 
-async function projectTogether({ db, store, how }: Parts, wanted: Wanted, together: number): Promise<Projected> {
+function joined(first: Step, second: Step): Step {
+  return {
+    released: [...first.released, ...second.released],
+    unfinished: [...first.unfinished, ...second.unfinished],
+    parked: [...first.parked, ...second.parked],
+    applied: first.applied + second.applied,
+    ...othersOf(second.others ?? first.others ?? []),
+  };
+}
+
+async function projectTogether({ db, store, how }: Parts, wanted: Wanted, together: number): Promise<Step> {
   return db.transaction().execute(async (tx) => {
     const { checkpoints, others } = await lockCheckpoints(tx, [...wanted.keys()], how);
     const ranges = [...wanted].flatMap(([stream, revision]) => {
@@ -91,7 +106,7 @@ async function projectTogether({ db, store, how }: Parts, wanted: Wanted, togeth
       const from = reached + 1;
       return from > goal ? [] : [{ stream, from, to: Math.min(goal, from + together - 1), goal }];
     });
-    if (ranges.length === 0) return { unfinished: [], parked: [], applied: 0, ...othersOf(others) };
+    if (ranges.length === 0) return { unfinished: [], parked: [], released: [], applied: 0, ...othersOf(others) };
     const { events, parked } = await readRanges(store, ranges);
     const applied = eventsOf(events);
     for (const apply of models) await apply(tx, applied);
@@ -102,14 +117,12 @@ async function projectTogether({ db, store, how }: Parts, wanted: Wanted, togeth
     const goingOn = ranges.filter(({ stream }) => !stuck.has(stream));
     const unfinished = goingOn.filter(({ stream, to, goal }) => reached.get(stream) === to && to < goal);
     const arrived = goingOn.filter((one) => checkpoints.get(one.stream)?.parked === true && !unfinished.includes(one));
-    if (arrived.length > 0)
-      await unpark(
-        tx,
-        arrived.map(({ stream }) => stream),
-      );
+    const released = arrived.map(({ stream }) => stream);
+    if (released.length > 0) await unpark(tx, released);
     return {
       unfinished: unfinished.map(({ stream }) => ({ stream, revision: wanted.get(stream) ?? -1 })),
       parked,
+      released,
       applied: events.length,
       ...othersOf(others),
     };
@@ -165,7 +178,7 @@ function isAboutData(error: unknown): boolean {
 }
 
 /** Parks a stream before its next event. */
-async function parkNext({ db, how }: Parts, wanted: Wanted, error: unknown): Promise<Projected> {
+async function parkNext({ db, how }: Parts, wanted: Wanted, error: unknown): Promise<Step> {
   return db.transaction().execute(async (tx) => {
     const parked: Parked[] = [];
     const { checkpoints, others } = await lockCheckpoints(tx, [...wanted.keys()], how);
@@ -173,6 +186,6 @@ async function parkNext({ db, how }: Parts, wanted: Wanted, error: unknown): Pro
       parked.push({ stream, revision: revision + 1, error: String(error) });
     }
     for (const one of parked) await park(tx, one.stream, one.revision, one.error);
-    return { unfinished: [], parked, applied: 0, ...othersOf(others) };
+    return { unfinished: [], parked, released: [], applied: 0, ...othersOf(others) };
   });
 }

@@ -99,6 +99,26 @@ describe('a stream without what was signalled of it', () => {
 });
 
 describe('a parked stream', () => {
+  it('is looked at once more when it is let go: what was signalled meanwhile nobody signals again', async () => {
+    const { db, store } = bench.ledger.context;
+    const account = await used('meanwhile', 2);
+    const { stream } = account;
+    const mend = await tamper(bench.database.superuser, stream, 3, { type: 'FromTheFuture' });
+    await projectNow({ stream, revision: 3 });
+    await mend();
+    let reads = 0;
+    const readStreams: typeof store.readStreams = async (ranges) => {
+      const found = await store.readStreams(ranges);
+      reads += 1;
+      // Written behind the head that this very reading has found; its signal is passed over, since the stream is parked.
+      if (reads === 1) await account.use(credits(1));
+      return found;
+    };
+    expect(await project(db, { readStreams }, [{ stream, revision: 3 }])).toEqual({ unfinished: [], parked: [], applied: 2 });
+    expect(await applied(stream)).toBe(4);
+    expect(await countParked(db)).toBe(0);
+  });
+
   it('stays parked until it has caught up, so that whoever ends in between leaves it to be found', async () => {
     const { db } = bench.ledger.context;
     const { stream } = await used('far behind', 800);
