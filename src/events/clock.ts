@@ -47,9 +47,9 @@ export async function createClock(pool: pg.Pool): Promise<Clock> {
   };
 }
 
-/** Milliseconds since 1970 as they were when the process began, and on from there whatever the clock is set to. */
+/** Milliseconds since some time, which go on whatever the machine's clock is set to. */
 function steady(): number {
-  return Math.floor(performance.timeOrigin + performance.now());
+  return Number(process.hrtime.bigint() / 1_000_000n);
 }
 
 async function measure(pool: pg.Pool): Promise<number> {

@@ -6,6 +6,7 @@ import { project } from '../../src/projections/project.ts';
 import { credits, grant } from '../support/account-samples.ts';
 import { type ApiClient, giveCredits, granted, holdCredits, textOf } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { putForward } from '../support/put-forward.ts';
 import { type Service, startService } from '../support/service.ts';
 
 /* Explanations without workers: what is projected is what a test has projected. */
@@ -29,10 +30,7 @@ afterAll(async () => {
 afterEach(() => vi.restoreAllMocks());
 
 const now = Date.now.bind(Date);
-
-function passTime(milliseconds: number): void {
-  vi.spyOn(Date, 'now').mockImplementation(() => now() + milliseconds);
-}
+const passTime = (milliseconds: number): void => putForward(service.context.clock, milliseconds);
 
 /** What no route asks for yet. Returns the revision of what was written. */
 async function execute(userId: string, command: AccountCommand): Promise<number> {

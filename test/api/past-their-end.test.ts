@@ -3,11 +3,12 @@ import { accountStream } from '../../src/events/account-events.ts';
 import { project } from '../../src/projections/project.ts';
 import { giveCredits, granted, holdCredits } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { putForward } from '../support/put-forward.ts';
 import { type Service, startService } from '../support/service.ts';
 
 /*
  * Lots and holds past their end, in a service without workers: what a worker would have written is true all the same.
- * The clock of this process is put forward, so nobody has to wait.
+ * Its clock is put forward, so nobody has to wait.
  */
 
 const SERVICES = '/api/v1/internal/credits';
@@ -36,10 +37,7 @@ beforeEach(() => {
 afterEach(() => vi.restoreAllMocks());
 
 const now = Date.now.bind(Date);
-
-function passTime(milliseconds: number): void {
-  vi.spyOn(Date, 'now').mockImplementation(() => now() + milliseconds);
-}
+const passTime = (milliseconds: number): void => putForward(service.context.clock, milliseconds);
 
 /** Brings the read models up to what stands in the log, as a worker would have done before it stopped. */
 async function projectAll(): Promise<void> {

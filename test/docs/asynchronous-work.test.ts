@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Answer } from '../support/api-client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { putForward } from '../support/put-forward.ts';
 import { type Service, startService } from '../support/service.ts';
 
 /*
@@ -66,14 +67,12 @@ const exchanges = exchangesIn(readFileSync(GUIDE, 'utf8'));
 describe('the guide to asynchronous work', () => {
   let database: TestDatabase;
   let service: Service;
-  /** In ms: how far the clock of this process was put forward. */
+  /** In ms: how far the clock of the service was put forward. */
   let ahead = 0;
-  const now = Date.now.bind(Date);
 
   beforeAll(async () => {
     database = await createTestDatabase();
     service = await startService({ databaseUrl: database.url });
-    vi.spyOn(Date, 'now').mockImplementation(() => now() + ahead);
   });
 
   afterAll(async () => {
@@ -92,7 +91,8 @@ describe('the guide to asynchronous work', () => {
   // One after the other, each on what the one before has left; where one is wrong those behind it may be, too.
   it.each(exchanges)('$title', async ({ later, method, path, body, status, headers, answer }) => {
     ahead += later;
-    const sentAt = Date.now();
+    putForward(service.context.clock, ahead);
+    const sentAt = service.context.clock.now();
     const type = { 'content-type': 'application/json' };
     const got = await service.app().send(method, path, JSON.stringify(body), type);
     expect(got.body).toEqual(asShown(answer));
