@@ -35,7 +35,7 @@ const shortFunctions = {
   },
 };
 
-/** Whether a function is what describe(), describe.skip() or describe.each()() is given. */
+/** Whether a function is what describe(), in any of its forms, is given. */
 function isDescribed(node) {
   let called = node.parent?.type === 'CallExpression' ? node.parent.callee : undefined;
   while (called !== undefined && called.type !== 'Identifier') called = called.callee ?? called.object ?? called.tag;

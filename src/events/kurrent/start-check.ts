@@ -20,10 +20,10 @@ export async function checkServer(connection: Connection, url: string): Promise<
   const deadline = performance.now() + READY_WITHIN;
   let why = 'no answer';
   do {
-    const found = await connection.check().catch(whyOf);
+    const found = await connection.check().catch(asFailure);
     if (!('why' in found)) {
       if (!found.takesBatches || isOlder(found.version)) throw tooOld(found.version);
-      const read = await connection.readAll({ at: undefined, direction: 'backward', count: 1 }).catch(whyOf);
+      const read = await connection.readAll({ at: undefined, direction: 'backward', count: 1 }).catch(asFailure);
       if (!('why' in read)) return;
       ({ why } = read);
     } else {
@@ -36,7 +36,7 @@ export async function checkServer(connection: Connection, url: string): Promise<
   throw new StoreUnavailableError(`The EVENTSTORE_URL (${withoutPassword(url)}) can't be used: ${hint(why)}`);
 }
 
-const whyOf = (error: unknown) => ({ why: error instanceof Error ? error.message : String(error) });
+const asFailure = (error: unknown) => ({ why: error instanceof Error ? error.message : String(error) });
 
 function tooOld(version: string): StoreUnavailableError {
   const asked = OLDEST.join('.');
